@@ -50,3 +50,31 @@ export interface Deferred<T> {
 export function deferred<T>(): Deferred<T> {
   return Promise.withResolvers<T>();
 }
+
+/** Waits until all have settled, then gives their values or throws the first failure: nothing is still running then. */
+export async function allSettledOrThrow<T extends readonly unknown[]>(
+  work: readonly [...{ [K in keyof T]: Promise<T[K]> }],
+): Promise<T> {
+  const outcomes = await Promise.allSettled(work);
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<unknown>).value) as unknown as T;
+}
+
+/** Work that goes on after its caller was answered; `drain` waits for all of it. Failures go to `onError`. */
+export class Background {
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(private readonly onError: (what: string, error: unknown) => void) {}
+
+  run(what: string, work: () => Promise<void>): Promise<void> {
+    const running = work()
+      .catch((error: unknown) => this.onError(what, error))
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+    return running;
+  }
+
+  async drain(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+}

@@ -12,11 +12,13 @@ export interface Logger {
 
 /** A logger that drops what is below `level`. `write` receives whole lines with their line feed. */
 export function createLogger(level: LogLevel, write: (line: string) => void): Logger {
-  const at = (own: LogLevel) => (message: string, fields: Record<string, unknown> = {}) => {
-    if (order[own] < order[level]) return;
-    const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${quote(value)}`);
-    write(`time="${new Date().toISOString()}" level=${own} msg=${JSON.stringify(message)}${pairs.join("")}\n`);
-  };
+  const at =
+    (own: LogLevel) =>
+    (message: string, fields: Record<string, unknown> = {}) => {
+      if (order[own] < order[level]) return;
+      const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${quote(value)}`);
+      write(`time="${new Date().toISOString()}" level=${own} msg=${JSON.stringify(message)}${pairs.join("")}\n`);
+    };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 

@@ -48,6 +48,8 @@ export interface AttachOptions {
   readonly stdin: boolean;
   readonly stdout: boolean;
   readonly stderr: boolean;
+  /** Keys that detach a terminal, `ctrl-p,ctrl-q` when absent or empty. */
+  readonly detachKeys?: string;
 }
 
 export interface LogsOptions {
@@ -93,13 +95,20 @@ export interface Containers {
   /** May be called before start: the stream begins with the first byte. */
   attach(id: string, options: AttachOptions): Promise<AttachStream>;
   /** `terminal` says whether to frame. */
-  logs(id: string, options: LogsOptions, signal: AbortSignal): Promise<{ terminal: boolean; chunks: AsyncIterable<StreamChunk> }>;
+  logs(
+    id: string,
+    options: LogsOptions,
+    signal: AbortSignal,
+  ): Promise<{ terminal: boolean; chunks: AsyncIterable<StreamChunk> }>;
   resize(id: string, width: number, height: number): Promise<void>;
   top(id: string, psArgs: string): Promise<TopResult>;
   prune(filters: Filters): Promise<{ ContainersDeleted: string[]; SpaceReclaimed: number }>;
   execCreate(id: string, request: ExecCreateRequest): Promise<{ Id: string }>;
   /** @returns null when detached. @throws EngineError `not-found` "No such exec instance: X", `conflict` when it ran already */
-  execStart(execId: string, options: { detach: boolean; tty: boolean; consoleSize?: readonly [number, number] }): Promise<AttachStream | null>;
+  execStart(
+    execId: string,
+    options: { detach: boolean; tty: boolean; consoleSize?: readonly [number, number] },
+  ): Promise<AttachStream | null>;
   execResize(execId: string, width: number, height: number): Promise<void>;
   execInspect(execId: string): Promise<ExecInspect>;
 }

@@ -1,5 +1,11 @@
-import type { ImageDeleteItem, ImageHistoryItem, ImageInspect, ImageSummary, ProgressMessage } from "#spec/engine-api/image.ts";
 import type { Filters } from "#spec/engine-api/event.ts";
+import type {
+  ImageDeleteItem,
+  ImageHistoryItem,
+  ImageInspect,
+  ImageSummary,
+  ProgressMessage,
+} from "#spec/engine-api/image.ts";
 import type { ChainId, Digest } from "#spec/oci/digest.ts";
 import type { ImageConfig } from "#spec/oci/image.ts";
 

@@ -34,7 +34,12 @@ export interface Logs {
    * Reads across rotated files, oldest first. With `follow` it goes on until `ended` settles and the rest is read, or
    * `signal` aborts. A slow reader costs no memory.
    */
-  read(containerId: string, query: LogQuery, ended: Promise<void> | null, signal: AbortSignal): AsyncGenerator<StreamChunk>;
+  read(
+    containerId: string,
+    query: LogQuery,
+    ended: Promise<void> | null,
+    signal: AbortSignal,
+  ): AsyncGenerator<StreamChunk>;
   remove(containerId: string): Promise<void>;
   stop(): void;
 }

@@ -1,6 +1,6 @@
 import type { EndpointSettings, PortMap, PortSummary } from "#spec/engine-api/container.ts";
-import type { NetworkResource } from "#spec/engine-api/network.ts";
 import type { Filters } from "#spec/engine-api/event.ts";
+import type { NetworkResource } from "#spec/engine-api/network.ts";
 
 /** What a container asks of the network. */
 export interface SandboxRequest {

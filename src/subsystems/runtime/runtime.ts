@@ -64,6 +64,8 @@ export interface Runtime {
    */
   mountRootfs(id: string, mounts: readonly Mount[]): Promise<string>;
   unmountRootfs(id: string): Promise<void>;
+  /** Where `mountRootfs` mounts this container's root file system. */
+  rootfsPath(id: string): string;
   /**
    * Writes config.json, starts conmon and `crun create`. The process waits to be started; attach before that to miss nothing.
    * @returns pid of the container's init as the host sees it, and conmon's
@@ -93,6 +95,15 @@ export interface Runtime {
    * What the kernel still has of these ids after a restart of the daemon: `running` with pids, `exited` with its exit,
    * or `gone` (host was rebooted). Ids on disk that are not in `ids` are removed with all they hold.
    */
-  recover(ids: readonly string[]): Promise<Map<string, { state: "running" | "paused"; pid: number; conmonPid: number } | { state: "exited"; exit: Exit } | { state: "gone" }>>;
+  recover(
+    ids: readonly string[],
+  ): Promise<
+    Map<
+      string,
+      | { state: "running" | "paused"; pid: number; conmonPid: number }
+      | { state: "exited"; exit: Exit }
+      | { state: "gone" }
+    >
+  >;
   stop(): Promise<void>;
 }

@@ -1,5 +1,5 @@
-import type { Volume, VolumeCreateRequest } from "#spec/engine-api/volume.ts";
 import type { Filters } from "#spec/engine-api/event.ts";
+import type { Volume, VolumeCreateRequest } from "#spec/engine-api/volume.ts";
 
 /** Named and anonymous volumes under `<data-root>/volumes/<name>/_data`. */
 export interface Volumes {
@@ -15,6 +15,8 @@ export interface Volumes {
   acquire(name: string, containerId: string): void;
   /** Forgets all uses by a container. Idempotent. */
   release(containerId: string): void;
+  /** Forgets the uses of every container that is not among `live`: a crash during create can leave such. */
+  retain(live: ReadonlySet<string>): void;
   /** Whether the volume was made without a name, for a container: `rm -v` and `--rm` remove these. */
   isAnonymous(name: string): boolean;
   /**
