@@ -1,7 +1,8 @@
 import { dlopen, type FFIFunction, FFIType, read } from "bun:ffi";
 import { constants } from "node:os";
 
-const errnoLocation = dlopen("libc.so.6", { __errno_location: { args: [], returns: FFIType.ptr } }).symbols.__errno_location;
+const errnoLocation = dlopen("libc.so.6", { __errno_location: { args: [], returns: FFIType.ptr } }).symbols
+  .__errno_location;
 
 const errnoNames = new Map<number, string>(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 

@@ -2,7 +2,9 @@ import type { EventMessage, Filters } from "#spec/engine-api/event.ts";
 
 /** Whether an event passes Docker's filters: keys are joined by "and", the values of a key by "or". */
 export function matchesEvent(message: EventMessage, filters: Filters): boolean {
-  return Object.entries(filters).every(([key, values]) => values.length === 0 || values.some((value) => matchesOne(message, key, value)));
+  return Object.entries(filters).every(
+    ([key, values]) => values.length === 0 || values.some((value) => matchesOne(message, key, value)),
+  );
 }
 
 function matchesOne(message: EventMessage, key: string, value: string): boolean {
@@ -31,7 +33,13 @@ function matchesOne(message: EventMessage, key: string, value: string): boolean 
   }
 }
 
-function matchesSubject(message: EventMessage, key: string, value: string, id: string, attributes: Record<string, string>): boolean {
+function matchesSubject(
+  message: EventMessage,
+  key: string,
+  value: string,
+  id: string,
+  attributes: Record<string, string>,
+): boolean {
   if (key === "image" && message.Type === "container") {
     const image = attributes["image"] ?? "";
     return image === value || image.split(":")[0] === value;

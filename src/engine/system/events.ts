@@ -46,7 +46,10 @@ export class Events {
   /**
    * Past events from `since` on (none when undefined), then live ones until `until` or abort. Times in seconds since 1970.
    */
-  async *subscribe(options: { since?: number; until?: number; filters: Filters }, signal: AbortSignal): AsyncGenerator<EventMessage> {
+  async *subscribe(
+    options: { since?: number; until?: number; filters: Filters },
+    signal: AbortSignal,
+  ): AsyncGenerator<EventMessage> {
     const { since, until, filters } = options;
     const queue: EventMessage[] = [];
     let wake: () => void = () => {};
@@ -63,7 +66,8 @@ export class Events {
     this.#readers.add(reader);
     const onAbort = () => wake();
     signal.addEventListener("abort", onAbort);
-    const untilTimer = until === undefined ? undefined : setTimeout(() => wake(), Math.max(0, until * 1000 - Date.now()));
+    const untilTimer =
+      until === undefined ? undefined : setTimeout(() => wake(), Math.max(0, until * 1000 - Date.now()));
     try {
       for (;;) {
         for (let message = queue.shift(); message !== undefined; message = queue.shift()) yield message;

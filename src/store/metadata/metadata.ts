@@ -16,7 +16,9 @@ export class Metadata {
   /** Opens or creates the file. `:memory:` gives a private one for tests. */
   static open(path: string): Metadata {
     const db = new Database(path, { create: true, strict: true });
-    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000");
+    db.exec(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000",
+    );
     db.exec("CREATE TABLE IF NOT EXISTS metadata_migration (room TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT");
     return new Metadata(db);
   }
@@ -30,7 +32,11 @@ export class Metadata {
     const row = this.query<{ version: number }>("SELECT version FROM metadata_migration WHERE room = ?").get(room);
     const version = row?.version ?? 0;
     if (version > steps.length) {
-      throw new EngineError("unsupported", room, `the store's ${room} tables are of version ${version}, newer than this program knows (${steps.length})`);
+      throw new EngineError(
+        "unsupported",
+        room,
+        `the store's ${room} tables are of version ${version}, newer than this program knows (${steps.length})`,
+      );
     }
     if (version === steps.length) return;
     this.transaction(() => {
