@@ -20,6 +20,11 @@ export interface Volumes {
   /** Whether the volume was made without a name, for a container: `rm -v` and `--rm` remove these. */
   isAnonymous(name: string): boolean;
   /**
+   * Makes sure that the volume's directory is there and, with driver options, mounted; called before each start.
+   * Idempotent; unmounted when its last user is released. @throws EngineError `internal` when the mount fails
+   */
+  mount(name: string): void;
+  /**
    * Docker's copy-up: when the volume is empty, copies what the image has at `path` (contents, owners, modes, xattrs)
    * from `rootfs` into it, once. `path` is resolved inside `rootfs` by descriptor and never leaves it.
    */
