@@ -5,6 +5,8 @@ const errnoLocation = dlopen("libc.so.6", { __errno_location: { args: [], return
   .__errno_location;
 
 const errnoNames = new Map<number, string>(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+// Two names for one number: the one that everybody writes.
+errnoNames.set(constants.errno.EAGAIN, "EAGAIN");
 
 /** A system call that failed: `code` is the kernel's name for it (`ENOENT`), as in Node's own errors. */
 export class SyscallError extends Error {

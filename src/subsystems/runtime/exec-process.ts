@@ -24,7 +24,10 @@ export async function startExec(runtime: readonly string[], directory: string, r
   const paths: Paths = { process: `${base}.json`, pid: `${base}.pid`, console: `${base}.tty` };
   writeFileSync(paths.process, JSON.stringify(request.process), { mode: 0o600 });
   using cleanUp = new DisposableStack();
-  cleanUp.defer(() => rmSync(paths.process, { force: true }));
+  cleanUp.defer(() => {
+    rmSync(paths.process, { force: true });
+    rmSync(paths.pid, { force: true });
+  });
   const listener = request.terminal ? cleanUp.use(new DescriptorListener(paths.console)) : null;
   const words = [...runtime, "exec", "--process", paths.process, "--pid-file", paths.pid];
   if (listener !== null) words.push("--console-socket", paths.console, "--tty");
@@ -35,12 +38,8 @@ export async function startExec(runtime: readonly string[], directory: string, r
     env: { PATH: Bun.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin" },
     detached: true,
   });
-  const exited = child.exited.then((code) => {
-    rmSync(paths.pid, { force: true });
-    return code;
-  });
   const { master, pid } = await begun(child, listener, paths, request);
-  return execProcess(child, exited, pid, master, request);
+  return execProcess(child, child.exited, pid, master, request);
 }
 
 /** Waits until the process runs (its pid is noted, its terminal handed over) or the runtime gives up. */

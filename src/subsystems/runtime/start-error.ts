@@ -18,7 +18,10 @@ export function startError(doing: "create" | "exec", subject: string, said: stri
   if (/chdir|cwd|working directory/i.test(text)) {
     return new EngineError("invalid", subject, `${prefix}${reason}`);
   }
-  const aboutCommand = text.includes("executable file") || text.includes(command);
+  if (/open executable: (?:Operation not permitted|Permission denied)/.test(text)) {
+    return new EngineError("invalid", subject, `${prefix}exec: ${quoted}: permission denied`);
+  }
+  const aboutCommand = text.includes("executable") || text.includes(command);
   if (aboutCommand && /not found in \$PATH/.test(text)) {
     const why = command.includes("/") ? `stat ${command}: no such file or directory` : "executable file not found in $PATH";
     return new EngineError("invalid", subject, `${prefix}exec: ${quoted}: ${why}`);
