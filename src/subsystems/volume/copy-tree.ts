@@ -3,7 +3,6 @@ import { closeSync, constants, fchmodSync, fchownSync, fstatSync, readdirSync, r
 import { copyFile } from "node:fs/promises";
 import {
   chownAt,
-  fileType,
   linkAt,
   listXattrs,
   mkdirAt,
