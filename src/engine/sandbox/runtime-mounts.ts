@@ -10,10 +10,6 @@ function kernelMounts(request: SpecRequest): RuntimeMount[] {
   const { hostConfig, cgroupVersion } = request;
   const access = hostConfig.Privileged === true ? "rw" : "ro";
   const plain = ["nosuid", "noexec", "nodev"];
-  const sysfs: RuntimeMount =
-    request.network.netnsPath === undefined && hostConfig.NetworkMode !== "host"
-      ? { destination: "/sys", type: "sysfs", source: "sysfs", options: [...plain, access] }
-      : { destination: "/sys", type: "sysfs", source: "sysfs", options: [...plain, access] };
   const mounts: RuntimeMount[] = [
     { destination: "/proc", type: "proc", source: "proc", options: plain },
     {
@@ -28,7 +24,7 @@ function kernelMounts(request: SpecRequest): RuntimeMount[] {
       source: "devpts",
       options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
     },
-    sysfs,
+    { destination: "/sys", type: "sysfs", source: "sysfs", options: [...plain, access] },
     {
       destination: "/sys/fs/cgroup",
       type: "cgroup",
