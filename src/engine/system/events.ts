@@ -20,6 +20,11 @@ export class Events {
   readonly #readers = new Set<(message: EventMessage) => void>();
   #lastNano = 0n;
 
+  /** How many read the stream now. */
+  get readerCount(): number {
+    return this.#readers.size;
+  }
+
   publish(happening: Happening): void {
     let nano = BigInt(Date.now()) * 1_000_000n + BigInt(Math.floor((performance.now() % 1) * 1e6));
     if (nano <= this.#lastNano) nano = this.#lastNano + 1n;
