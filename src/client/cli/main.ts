@@ -1,0 +1,3 @@
+export async function runCli(argv: readonly string[]): Promise<number> {
+  throw new Error(`not built yet: ${argv.join(" ")}`);
+}
