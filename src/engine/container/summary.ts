@@ -1,5 +1,5 @@
+import { durationText } from "#base/duration-text.ts";
 import type { ContainerSummary } from "#spec/engine-api/container.ts";
-import { durationText } from "./duration-text.ts";
 import { networkPeer } from "./network-request.ts";
 import type { Container } from "./registry.ts";
 import type { Rooms } from "./rooms.ts";

@@ -44,7 +44,11 @@ export class SystemInformation {
       BuildTime: this.#startedAt,
     };
     const details = { ...common, Experimental: "false" };
-    return { Platform: { Name: "Skiff" }, Components: [{ Name: "Engine", Version: programVersion, Details: details }], ...common };
+    return {
+      Platform: { Name: "Skiff" },
+      Components: [{ Name: "Engine", Version: programVersion, Details: details }],
+      ...common,
+    };
   }
 
   async info(): Promise<object> {
@@ -99,7 +103,14 @@ export class SystemInformation {
       ServerVersion: programVersion,
       Runtimes: { [runtime.name]: { path: runtime.name } },
       DefaultRuntime: runtime.name,
-      Swarm: { NodeID: "", NodeAddr: "", LocalNodeState: "inactive", ControlAvailable: false, Error: "", RemoteManagers: null },
+      Swarm: {
+        NodeID: "",
+        NodeAddr: "",
+        LocalNodeState: "inactive",
+        ControlAvailable: false,
+        Error: "",
+        RemoteManagers: null,
+      },
       LiveRestoreEnabled: true,
       Isolation: "",
       InitBinary: "docker-init",
@@ -112,7 +123,11 @@ export class SystemInformation {
   }
 
   async diskUsage(): Promise<object> {
-    const [images, containers, volumes] = await Promise.all([this.facts.listImages(), this.facts.listContainers(), this.facts.listVolumes()]);
+    const [images, containers, volumes] = await Promise.all([
+      this.facts.listImages(),
+      this.facts.listContainers(),
+      this.facts.listVolumes(),
+    ]);
     return {
       LayersSize: images.reduce((sum, image) => sum + image.Size, 0),
       Images: images,

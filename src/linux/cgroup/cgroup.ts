@@ -35,7 +35,8 @@ export function readCgroupLayout(): CgroupLayout {
   const mounts = cgroupMounts();
   const unified = mounts.find((line) => line.type === "cgroup2");
   const legacy = mounts.filter((line) => line.type === "cgroup");
-  if (unified !== undefined && legacy.length === 0) return { version: 2, hierarchies: new Map([["", unified.path]]), strayControllers: [] };
+  if (unified !== undefined && legacy.length === 0)
+    return { version: 2, hierarchies: new Map([["", unified.path]]), strayControllers: [] };
   const hierarchies = new Map<string, string>();
   for (const line of legacy) hierarchies.set(line.path.split("/").pop() ?? "", line.path);
   const stray = unified === undefined ? "" : readFileSync(join(unified.path, "cgroup.controllers"), "utf8").trim();
@@ -68,7 +69,10 @@ export function prepareParent(layout: CgroupLayout, parent: string): void {
   for (const part of ["", ...parent.split("/").filter((name) => name !== "")]) {
     path = join(path, part);
     mkdirSync(path, { recursive: true });
-    const controllers = readFileSync(join(path, "cgroup.controllers"), "utf8").trim().split(" ").filter((name) => name !== "");
+    const controllers = readFileSync(join(path, "cgroup.controllers"), "utf8")
+      .trim()
+      .split(" ")
+      .filter((name) => name !== "");
     for (const controller of controllers) {
       try {
         writeFileSync(join(path, "cgroup.subtree_control"), `+${controller}`);
@@ -165,7 +169,9 @@ function subdirectories(directory: string): string[] {
 
 function readLines(file: string): string[] {
   try {
-    return readFileSync(file, "utf8").split("\n").filter((line) => line !== "");
+    return readFileSync(file, "utf8")
+      .split("\n")
+      .filter((line) => line !== "");
   } catch {
     return [];
   }

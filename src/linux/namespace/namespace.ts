@@ -41,7 +41,8 @@ export class NetworkNamespaces {
       else pending?.reject(new EngineError("internal", "network namespace", error));
     };
     this.#worker.onerror = (event) => {
-      for (const pending of this.#pending.values()) pending.reject(new EngineError("internal", "network namespace", event.message));
+      for (const pending of this.#pending.values())
+        pending.reject(new EngineError("internal", "network namespace", event.message));
       this.#pending.clear();
     };
   }

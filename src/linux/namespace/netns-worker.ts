@@ -43,7 +43,12 @@ function connect(inside: Netlink, path: string, link: NetnsLink): void {
   const index = inside.linkIndex(link.peer);
   if (index === null) throw new Error(`link ${link.peer} is not in its namespace`);
   inside.run(
-    [request.setUp(loopbackIndex), request.addAddress(index, link.address, link.prefixLength), request.setUp(index), request.addDefaultRoute(index, link.gateway)],
+    [
+      request.setUp(loopbackIndex),
+      request.addAddress(index, link.address, link.prefixLength),
+      request.setUp(index),
+      request.addDefaultRoute(index, link.gateway),
+    ],
     link.peer,
   );
 }

@@ -1,5 +1,5 @@
 /** rtnetlink: links, addresses and routes in a few system calls. @see netlink(7), rtnetlink(7) */
-import { FFIType as T, ptr } from "bun:ffi";
+import { ptr, FFIType as T } from "bun:ffi";
 import { closeSync } from "node:fs";
 import { constants } from "node:os";
 import { check, openLibc, SyscallError } from "../libc.ts";
@@ -81,7 +81,14 @@ function macBytes(mac: string): Buffer {
 /** Requests of one transaction; nothing is sent before {@link Netlink.run}. */
 export const request = {
   /** A veth pair: `name` here, up and on the bridge `master`; `peer` in the network namespace behind `netnsFd`. */
-  createVeth(options: { name: string; master: number; mtu: number; peer: string; peerMac: string; netnsFd: number }): Buffer {
+  createVeth(options: {
+    name: string;
+    master: number;
+    mtu: number;
+    peer: string;
+    peerMac: string;
+    netnsFd: number;
+  }): Buffer {
     const peer = Buffer.concat([
       linkHeader(0),
       textAttribute(ifla.ifname, options.peer),
@@ -89,7 +96,11 @@ export const request = {
       attribute(ifla.address, macBytes(options.peerMac)),
       attribute(ifla.netNsFd, u32(options.netnsFd)),
     ]);
-    const info = attribute(ifla.linkinfo, textAttribute(iflaInfo.kind, "veth"), attribute(iflaInfo.data, attribute(vethPeer, peer)));
+    const info = attribute(
+      ifla.linkinfo,
+      textAttribute(iflaInfo.kind, "veth"),
+      attribute(iflaInfo.data, attribute(vethPeer, peer)),
+    );
     return message(
       rtm.newlink,
       flag.ack | flag.create | flag.excl,
@@ -100,13 +111,15 @@ export const request = {
       info,
     );
   },
-  createBridge(name: string, mtu: number): Buffer {
+  /** A bridge, up. Its MAC is fixed: a changing one (the lowest of its ports) leaves neighbours with a stale entry. */
+  createBridge(name: string, mtu: number, mac: string): Buffer {
     return message(
       rtm.newlink,
       flag.ack | flag.create | flag.excl,
       linkHeader(0, linkUp, linkUp),
       textAttribute(ifla.ifname, name),
       attribute(ifla.mtu, u32(mtu)),
+      attribute(ifla.address, macBytes(mac)),
       attribute(ifla.linkinfo, textAttribute(iflaInfo.kind, "bridge")),
     );
   },
@@ -122,12 +135,24 @@ export const request = {
     header[1] = prefixLength;
     header.writeUInt32LE(index, 4);
     const bytes = ipv4Bytes(address);
-    return message(rtm.newaddr, flag.ack | flag.create | flag.excl, header, attribute(ifa.local, bytes), attribute(ifa.address, bytes));
+    return message(
+      rtm.newaddr,
+      flag.ack | flag.create | flag.excl,
+      header,
+      attribute(ifa.local, bytes),
+      attribute(ifa.address, bytes),
+    );
   },
   /** The default route: main table, protocol boot, scope universe, unicast. */
   addDefaultRoute(index: number, gateway: string): Buffer {
     const header = bytesOf([afInet, 0, 0, 0, 254, 3, 0, 1, u32(0)]);
-    return message(rtm.newroute, flag.ack | flag.create | flag.excl, header, attribute(rta.gateway, ipv4Bytes(gateway)), attribute(rta.oif, u32(index)));
+    return message(
+      rtm.newroute,
+      flag.ack | flag.create | flag.excl,
+      header,
+      attribute(rta.gateway, ipv4Bytes(gateway)),
+      attribute(rta.oif, u32(index)),
+    );
   },
 };
 
@@ -157,7 +182,10 @@ export class Netlink implements Disposable {
     const found: { type: number; body: Buffer }[] = [];
     for (let offset = 0; offset < length; ) {
       const size = this.#buffer.readUInt32LE(offset);
-      found.push({ type: this.#buffer.readUInt16LE(offset + 4), body: Buffer.from(this.#buffer.subarray(offset + headerBytes, offset + size)) });
+      found.push({
+        type: this.#buffer.readUInt16LE(offset + 4),
+        body: Buffer.from(this.#buffer.subarray(offset + headerBytes, offset + size)),
+      });
       offset += (size + 3) & ~3;
     }
     return found;
@@ -223,7 +251,11 @@ export class Netlink implements Disposable {
     header[0] = afInet;
     return this.#dump(rtm.getaddr, header)
       .filter((body) => body[0] === afInet)
-      .map((body) => ({ index: body.readUInt32LE(4), address: ipv4Text(attributes(body.subarray(8)).get(ifa.local)), prefixLength: body[1] ?? 0 }));
+      .map((body) => ({
+        index: body.readUInt32LE(4),
+        address: ipv4Text(attributes(body.subarray(8)).get(ifa.local)),
+        prefixLength: body[1] ?? 0,
+      }));
   }
 }
 

@@ -1,5 +1,5 @@
 /** nftables in process by libnftables; by the `nft` program where the library is not there. @see libnftables(3), nft(8) */
-import { dlopen, FFIType as T, ptr } from "bun:ffi";
+import { dlopen, ptr, FFIType as T } from "bun:ffi";
 import { EngineError } from "#base/errors.ts";
 import { cString } from "../libc.ts";
 
@@ -32,7 +32,8 @@ function byProgram(): Nftables {
   return {
     run(commands) {
       const nft = Bun.which("nft", { PATH: "/usr/sbin:/sbin:/usr/bin:/bin" });
-      if (nft === null) throw new EngineError("unavailable", "nft", "nftables is not installed: apt-get install nftables");
+      if (nft === null)
+        throw new EngineError("unavailable", "nft", "nftables is not installed: apt-get install nftables");
       const { exitCode, stdout, stderr } = Bun.spawnSync([nft, "-f", "-"], { stdin: Buffer.from(commands) });
       if (exitCode !== 0) throw refused(stderr.toString());
       return stdout.toString();

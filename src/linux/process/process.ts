@@ -1,4 +1,4 @@
-import { FFIType as T, ptr } from "bun:ffi";
+import { ptr, FFIType as T } from "bun:ffi";
 import { readFileSync } from "node:fs";
 import { check, openLibc } from "../libc.ts";
 

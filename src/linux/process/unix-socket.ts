@@ -1,5 +1,5 @@
 /** Unix sockets of the kinds that Bun does not open itself: SEQPACKET, and descriptors passed by SCM_RIGHTS. @see unix(7) */
-import { FFIType as T, ptr } from "bun:ffi";
+import { ptr, FFIType as T } from "bun:ffi";
 import { closeSync, openSync, unlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { check, errno, openLibc, SyscallError } from "../libc.ts";
@@ -31,7 +31,8 @@ const pathBytesMax = 107;
 function socketAddress(path: string): Buffer {
   const address = Buffer.alloc(addressBytes);
   address.writeUInt16LE(afUnix, 0);
-  if (Buffer.byteLength(path) > pathBytesMax) throw new Error(`socket path is longer than ${pathBytesMax} bytes: ${path}`);
+  if (Buffer.byteLength(path) > pathBytesMax)
+    throw new Error(`socket path is longer than ${pathBytesMax} bytes: ${path}`);
   address.write(path, 2);
   return address;
 }

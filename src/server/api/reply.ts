@@ -3,7 +3,13 @@ import type { AttachStream } from "#engine/container/container.ts";
 /** What a route answers; `respond.ts` puts it on the wire. */
 export type Reply =
   | { readonly kind: "json"; readonly status: number; readonly body: unknown }
-  | { readonly kind: "text"; readonly status: number; readonly contentType: string; readonly body: string; readonly headers?: Record<string, string> }
+  | {
+      readonly kind: "text";
+      readonly status: number;
+      readonly contentType: string;
+      readonly body: string;
+      readonly headers?: Record<string, string>;
+    }
   | { readonly kind: "empty"; readonly status: number; readonly headers?: Record<string, string> }
   /** Chunks as they come, the client's pace; an error after the first byte is the stream's own business. */
   | { readonly kind: "stream"; readonly contentType: string; readonly chunks: AsyncIterable<Uint8Array> }

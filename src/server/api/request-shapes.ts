@@ -7,7 +7,14 @@ import { anything, bool, integer, list, map, nullable, object, text, words } fro
 const portBinding = object({ HostIp: text, HostPort: text });
 const throttle = list(object({ Path: text, Rate: integer }));
 
-const health = object({ Test: list(text), Interval: integer, Timeout: integer, Retries: integer, StartPeriod: integer, StartInterval: integer });
+const health = object({
+  Test: list(text),
+  Interval: integer,
+  Timeout: integer,
+  Retries: integer,
+  StartPeriod: integer,
+  StartInterval: integer,
+});
 
 const containerConfig = {
   Hostname: text,
@@ -42,8 +49,19 @@ const mount = object({
   Target: text,
   ReadOnly: bool,
   Consistency: text,
-  BindOptions: object({ Propagation: text, NonRecursive: bool, CreateMountpoint: bool, ReadOnlyNonRecursive: bool, ReadOnlyForceRecursive: bool }),
-  VolumeOptions: object({ NoCopy: bool, Labels: map(text), DriverConfig: object({ Name: text, Options: map(text) }), Subpath: text }),
+  BindOptions: object({
+    Propagation: text,
+    NonRecursive: bool,
+    CreateMountpoint: bool,
+    ReadOnlyNonRecursive: bool,
+    ReadOnlyForceRecursive: bool,
+  }),
+  VolumeOptions: object({
+    NoCopy: bool,
+    Labels: map(text),
+    DriverConfig: object({ Name: text, Options: map(text) }),
+    Subpath: text,
+  }),
   TmpfsOptions: object({ SizeBytes: integer, Mode: integer, Options: list(list(text)) }),
 });
 
@@ -159,7 +177,12 @@ export function parseCreateRequest(body: unknown): CreateRequest {
 function checkMounts(mounts: readonly { Type?: string; Target?: string }[]): void {
   for (const { Type, Target } of mounts) {
     if (Type === undefined || Type === "") throw new EngineError("invalid", "Mounts", "mount type unknown");
-    if (Target === undefined || Target === "") throw new EngineError("invalid", "Mounts", `invalid mount config for type "${Type}": field Target must not be empty`);
+    if (Target === undefined || Target === "")
+      throw new EngineError(
+        "invalid",
+        "Mounts",
+        `invalid mount config for type "${Type}": field Target must not be empty`,
+      );
   }
 }
 

@@ -38,7 +38,12 @@ export function respondFailure(response: ServerResponse, error: unknown, log: Lo
 }
 
 /** Puts a reply on the wire. `hijack` is handled where the connection is. */
-export async function respond(response: ServerResponse, reply: Exclude<Reply, { kind: "hijack" }>, log: Logger, request: string): Promise<void> {
+export async function respond(
+  response: ServerResponse,
+  reply: Exclude<Reply, { kind: "hijack" }>,
+  log: Logger,
+  request: string,
+): Promise<void> {
   switch (reply.kind) {
     case "json":
       json(response, reply.status, reply.body);
@@ -59,6 +64,7 @@ export async function respond(response: ServerResponse, reply: Exclude<Reply, { 
       response.writeHead(200, { "Content-Type": "application/json" });
       response.flushHeaders();
       const body = await reply.body.catch((error: unknown) => {
+        if (response.destroyed || response.writableEnded) return {}; // the client went first
         const { message } = failure(error, log, request);
         return { StatusCode: 0, Error: { Message: message } };
       });

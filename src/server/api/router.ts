@@ -1,5 +1,5 @@
-import type { ApiVersion } from "./versions.ts";
 import type { Reply } from "./reply.ts";
+import type { ApiVersion } from "./versions.ts";
 
 /** A request as routes see it: the path taken apart, the body unread. */
 export interface ApiRequest {

@@ -2,7 +2,12 @@
  * The daemon's HTTP: node:http for requests, and a plain server before it that takes connections which become raw
  * streams without asking for an upgrade, as old clients do.
  */
-import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
 import { createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { EngineError } from "#base/errors.ts";
@@ -32,8 +37,14 @@ export class ApiServer {
 
   constructor(private readonly options: ApiOptions) {
     this.#router = new Router(options.routes);
-    this.#http = createHttpServer({ maxHeaderSize: headBytesMax }, (request, response) => void this.#serve(request, response));
-    this.#http.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => void this.#serveUpgrade(request, socket, head));
+    this.#http = createHttpServer(
+      { maxHeaderSize: headBytesMax },
+      (request, response) => void this.#serve(request, response),
+    );
+    this.#http.on(
+      "upgrade",
+      (request: IncomingMessage, socket: Socket, head: Buffer) => void this.#serveUpgrade(request, socket, head),
+    );
     this.#http.requestTimeout = 0;
     this.#http.timeout = 0;
   }
@@ -41,7 +52,9 @@ export class ApiServer {
   /** A server to call `listen` on. With `tls`, clients speak TLS. */
   listener(tls?: TlsOptions): NetServer {
     const onConnection = (socket: Socket) => this.#onConnection(socket);
-    return tls === undefined ? createNetServer({ allowHalfOpen: true }, onConnection) : createTlsServer({ ...tls, allowHalfOpen: true }, onConnection);
+    return tls === undefined
+      ? createNetServer({ allowHalfOpen: true }, onConnection)
+      : createTlsServer({ ...tls, allowHalfOpen: true }, onConnection);
   }
 
   /** Cuts every connection. */
@@ -83,7 +96,11 @@ export class ApiServer {
     try {
       const reply = await this.#dispatch(request, gone.signal);
       if (reply.kind === "hijack") {
-        throw new EngineError("invalid", what, "this request needs the header Upgrade: tcp when the connection was used before");
+        throw new EngineError(
+          "invalid",
+          what,
+          "this request needs the header Upgrade: tcp when the connection was used before",
+        );
       }
       await respond(response, reply, this.options.log, what);
     } catch (error) {
@@ -123,7 +140,11 @@ export class ApiServer {
     try {
       const reply = await this.#dispatch(request, gone.signal);
       if (reply.kind !== "hijack") {
-        await this.#respondRaw(socket, reply.kind === "json" || reply.kind === "text" ? reply.status : 200, reply.kind === "json" ? reply.body : null);
+        await this.#respondRaw(
+          socket,
+          reply.kind === "json" || reply.kind === "text" ? reply.status : 200,
+          reply.kind === "json" ? reply.body : null,
+        );
         return;
       }
       const { version } = splitVersion(new URL(request.url ?? "/", "http://localhost").pathname);
@@ -136,8 +157,15 @@ export class ApiServer {
 
   async #respondRaw(socket: Socket, status: number, body: unknown): Promise<void> {
     const text = body === null ? "" : `${JSON.stringify(body)}\n`;
-    const headers = Object.entries({ ...this.#headers(), "Content-Type": "application/json", "Content-Length": String(Buffer.byteLength(text)), Connection: "close" });
-    socket.end(`HTTP/1.1 ${status} ${reasons[status] ?? "Status"}\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n${text}`);
+    const headers = Object.entries({
+      ...this.#headers(),
+      "Content-Type": "application/json",
+      "Content-Length": String(Buffer.byteLength(text)),
+      Connection: "close",
+    });
+    socket.end(
+      `HTTP/1.1 ${status} ${reasons[status] ?? "Status"}\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n${text}`,
+    );
   }
 
   /** Reads head and body of a request on a connection that will be hijacked without an upgrade. */
@@ -179,24 +207,39 @@ export class ApiServer {
   }
 }
 
-const reasons: Record<number, string> = { 200: "OK", 304: "Not Modified", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 500: "Internal Server Error" };
+const reasons: Record<number, string> = {
+  200: "OK",
+  304: "Not Modified",
+  400: "Bad Request",
+  404: "Not Found",
+  409: "Conflict",
+  500: "Internal Server Error",
+};
 
 async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   if (bytes.byteLength > 0) yield bytes;
 }
 
-async function readJson(body: AsyncIterable<Uint8Array>, headers: Record<string, string | undefined>): Promise<unknown> {
+async function readJson(
+  body: AsyncIterable<Uint8Array>,
+  headers: Record<string, string | undefined>,
+): Promise<unknown> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body) {
     size += chunk.byteLength;
-    if (size > jsonBytesMax) throw new EngineError("invalid", "body", `request body is larger than ${jsonBytesMax} bytes`);
+    if (size > jsonBytesMax)
+      throw new EngineError("invalid", "body", `request body is larger than ${jsonBytesMax} bytes`);
     chunks.push(chunk);
   }
   if (size === 0) return null;
   const type = (headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
   if (type !== "application/json") {
-    throw new EngineError("invalid", "Content-Type", `unsupported Content-Type header (${headers["content-type"] ?? ""}): must be 'application/json'`);
+    throw new EngineError(
+      "invalid",
+      "Content-Type",
+      `unsupported Content-Type header (${headers["content-type"] ?? ""}): must be 'application/json'`,
+    );
   }
   const text = Buffer.concat(chunks).toString("utf8");
   try {

@@ -8,7 +8,13 @@ import { EngineError } from "#base/errors.ts";
 export type Shape<T> = (value: unknown, path: string) => T;
 
 function wrongType(value: unknown, path: string, wanted: string): EngineError {
-  const found = Array.isArray(value) ? "array" : value === null ? "null" : typeof value === "boolean" ? "bool" : typeof value;
+  const found = Array.isArray(value)
+    ? "array"
+    : value === null
+      ? "null"
+      : typeof value === "boolean"
+        ? "bool"
+        : typeof value;
   const [struct = "", ...field] = path.split(".");
   const where = field.length === 0 ? "" : `struct field ${struct}.${field.join(".")} of type `;
   return new EngineError("invalid", path, `invalid JSON: json: cannot unmarshal ${found} into Go ${where}${wanted}`);
@@ -47,7 +53,8 @@ export const words: Shape<string[]> = (value, path) => (typeof value === "string
 
 export function map<T>(item: Shape<T>): Shape<Record<string, T>> {
   return (value, path) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrongType(value, path, "map[string]");
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw wrongType(value, path, "map[string]");
     return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, item(entry, path)]));
   };
 }
@@ -57,7 +64,9 @@ export function nullable<T>(item: Shape<T>): Shape<T | null> {
 }
 
 /** An object's known fields; the absent and the null ones are left out. */
-export function object<T extends Record<string, Shape<unknown>>>(fields: T): Shape<{ [K in keyof T]?: ReturnType<T[K]> }> {
+export function object<T extends Record<string, Shape<unknown>>>(
+  fields: T,
+): Shape<{ [K in keyof T]?: ReturnType<T[K]> }> {
   // Go matches names whatever their case.
   const byLowerName = new Map(Object.keys(fields).map((name) => [name.toLowerCase(), name]));
   return (value, path) => {

@@ -20,7 +20,11 @@ export function splitVersion(path: string): { version: ApiVersion; path: string 
     );
   }
   if (version > apiVersionMax) {
-    throw new EngineError("invalid", path, `client version ${major}.${minor} is too new. Maximum supported API version is 1.${apiVersionMax}`);
+    throw new EngineError(
+      "invalid",
+      path,
+      `client version ${major}.${minor} is too new. Maximum supported API version is 1.${apiVersionMax}`,
+    );
   }
   return { version, path: rest };
 }

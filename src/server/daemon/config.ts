@@ -62,7 +62,10 @@ export function loadConfig(flags: FlagValues): DaemonConfig {
   const fromFile = readConfigFile(file, flags["config-file"] !== undefined);
   const both = Object.keys(fromFile).filter((name) => name in flags);
   if (both.length > 0) {
-    const list = both.map((name) => `${name}: (from flag: ${String(flags[name as FlagName])}, from file: ${String(fromFile[name as FlagName])})`);
+    const list = both.map(
+      (name) =>
+        `${name}: (from flag: ${String(flags[name as FlagName])}, from file: ${String(fromFile[name as FlagName])})`,
+    );
     throw new EngineError(
       "invalid",
       file,
@@ -79,10 +82,16 @@ function text(values: FlagValues, name: FlagName): string | undefined {
 
 function readConfigFile(path: string, required: boolean): FlagValues {
   if (!existsSync(path)) {
-    if (required) throw new EngineError("invalid", path, `unable to configure the Skiff daemon with file ${path}: open ${path}: no such file or directory`);
+    if (required)
+      throw new EngineError(
+        "invalid",
+        path,
+        `unable to configure the Skiff daemon with file ${path}: open ${path}: no such file or directory`,
+      );
     return {};
   }
-  const fail = (why: string) => new EngineError("invalid", path, `unable to configure the Skiff daemon with file ${path}: ${why}`);
+  const fail = (why: string) =>
+    new EngineError("invalid", path, `unable to configure the Skiff daemon with file ${path}: ${why}`);
   let json: unknown;
   try {
     json = JSON.parse(readFileSync(path, "utf8"));
@@ -90,7 +99,9 @@ function readConfigFile(path: string, required: boolean): FlagValues {
     throw fail(errorMessage(error));
   }
   if (typeof json !== "object" || json === null || Array.isArray(json)) throw fail("want a JSON object");
-  const byKey = new Map((Object.keys(daemonFlags) as FlagName[]).map((name) => [daemonFlags[name].key as string, name]));
+  const byKey = new Map(
+    (Object.keys(daemonFlags) as FlagName[]).map((name) => [daemonFlags[name].key as string, name]),
+  );
   const values: Record<string, string | boolean | readonly string[]> = {};
   for (const [key, value] of Object.entries(json)) {
     const name = byKey.get(key);
@@ -102,19 +113,27 @@ function readConfigFile(path: string, required: boolean): FlagValues {
   return values;
 }
 
-function checkedValue(name: FlagName, value: unknown, fail: (why: string) => EngineError): string | boolean | readonly string[] {
+function checkedValue(
+  name: FlagName,
+  value: unknown,
+  fail: (why: string) => EngineError,
+): string | boolean | readonly string[] {
   const { kind } = daemonFlags[name];
   if (kind === "bool" && typeof value === "boolean") return value;
   if (kind === "text" && typeof value === "string") return value;
-  if (kind === "list" && Array.isArray(value) && value.every((entry) => typeof entry === "string")) return value as string[];
-  throw fail(`"${daemonFlags[name].key}" wants a ${kind === "list" ? "list of strings" : kind === "bool" ? "boolean" : "string"}`);
+  if (kind === "list" && Array.isArray(value) && value.every((entry) => typeof entry === "string"))
+    return value as string[];
+  throw fail(
+    `"${daemonFlags[name].key}" wants a ${kind === "list" ? "list of strings" : kind === "bool" ? "boolean" : "string"}`,
+  );
 }
 
 function check(values: FlagValues): DaemonConfig {
   const dataRoot = absolute(text(values, "data-root") ?? dataRootDefault, "data-root");
   const execRoot = absolute(text(values, "exec-root") ?? execRootDefault, "exec-root");
   const level = values["debug"] === true ? "debug" : (text(values, "log-level") ?? "info");
-  if (!logLevels.includes(level)) throw new EngineError("invalid", "log-level", `unable to parse logging level: ${level}`);
+  if (!logLevels.includes(level))
+    throw new EngineError("invalid", "log-level", `unable to parse logging level: ${level}`);
   const driver = text(values, "storage-driver");
   if (driver !== undefined && driver !== "overlay" && driver !== "overlay2") {
     throw new EngineError("invalid", "storage-driver", `driver not supported: ${driver}: want overlay`);
@@ -122,7 +141,11 @@ function check(values: FlagValues): DaemonConfig {
   const bridge = text(values, "bridge");
   const bip = text(values, "bip");
   if (bridge !== undefined && bip !== undefined) {
-    throw new EngineError("invalid", "bridge", "You specified -b & --bip, mutually exclusive options. Please specify only one");
+    throw new EngineError(
+      "invalid",
+      "bridge",
+      "You specified -b & --bip, mutually exclusive options. Please specify only one",
+    );
   }
   const hosts = (values["host"] as readonly string[] | undefined) ?? [`unix://${socketDefault}`];
   const tls = tlsFiles(values);
@@ -173,7 +196,8 @@ function tlsFiles(values: FlagValues): TlsFiles | null {
   const verify = values["tlsverify"] === true;
   if (!verify && values["tls"] !== true) return null;
   const [ca, cert, key] = [text(values, "tlscacert"), text(values, "tlscert"), text(values, "tlskey")];
-  if (cert === undefined || key === undefined) throw new EngineError("invalid", "tls", "TLS needs --tlscert and --tlskey");
+  if (cert === undefined || key === undefined)
+    throw new EngineError("invalid", "tls", "TLS needs --tlscert and --tlskey");
   if (verify && ca === undefined) throw new EngineError("invalid", "tlsverify", "--tlsverify needs --tlscacert");
   return { verify, ca, cert, key };
 }

@@ -12,12 +12,30 @@ export const daemonFlags = {
   host: { short: "H", kind: "list", key: "hosts", help: "Daemon socket(s) to connect to" },
   "data-root": { kind: "text", key: "data-root", help: "Root directory of persistent state (default /var/lib/skiff)" },
   "exec-root": { kind: "text", key: "exec-root", help: "Root directory of execution state files (default /run/skiff)" },
-  "config-file": { kind: "text", key: "config-file", help: "Daemon configuration file (default /etc/skiff/daemon.json)" },
-  group: { short: "G", kind: "text", key: "group", help: 'Group for the unix socket (default "docker", where it exists)' },
+  "config-file": {
+    kind: "text",
+    key: "config-file",
+    help: "Daemon configuration file (default /etc/skiff/daemon.json)",
+  },
+  group: {
+    short: "G",
+    kind: "text",
+    key: "group",
+    help: 'Group for the unix socket (default "docker", where it exists)',
+  },
   pidfile: { short: "p", kind: "text", key: "pidfile", help: "Path to use for daemon PID file" },
-  "log-level": { short: "l", kind: "text", key: "log-level", help: 'Set the logging level ("debug"|"info"|"warn"|"error"|"fatal")' },
+  "log-level": {
+    short: "l",
+    kind: "text",
+    key: "log-level",
+    help: 'Set the logging level ("debug"|"info"|"warn"|"error"|"fatal")',
+  },
   debug: { short: "D", kind: "bool", key: "debug", help: "Enable debug mode" },
-  "default-runtime": { kind: "text", key: "default-runtime", help: "Default OCI runtime for containers (crun, runc or a path)" },
+  "default-runtime": {
+    kind: "text",
+    key: "default-runtime",
+    help: "Default OCI runtime for containers (crun, runc or a path)",
+  },
   bridge: { short: "b", kind: "text", key: "bridge", help: "Attach containers to an existing network bridge" },
   bip: { kind: "text", key: "bip", help: "Address and prefix of the default bridge" },
   "storage-driver": { short: "s", kind: "text", key: "storage-driver", help: "Storage driver to use (overlay)" },
@@ -26,7 +44,11 @@ export const daemonFlags = {
   tlscacert: { kind: "text", key: "tlscacert", help: "Trust certs signed only by this CA" },
   tlscert: { kind: "text", key: "tlscert", help: "Path to TLS certificate file" },
   tlskey: { kind: "text", key: "tlskey", help: "Path to TLS key file" },
-  "force-insecure-tcp": { kind: "bool", key: "force-insecure-tcp", help: "Serve plain TCP off loopback: whoever reaches the port is root on this host" },
+  "force-insecure-tcp": {
+    kind: "bool",
+    key: "force-insecure-tcp",
+    help: "Serve plain TCP off loopback: whoever reaches the port is root on this host",
+  },
   validate: { kind: "bool", key: "validate", help: "Validate daemon configuration and exit" },
   help: { short: "h", kind: "bool", key: "help", help: "Print usage" },
 } as const satisfies Record<string, FlagSpec>;
@@ -35,7 +57,9 @@ export type FlagName = keyof typeof daemonFlags;
 export type FlagValues = Partial<Record<FlagName, string | boolean | readonly string[]>>;
 
 const byShort = new Map<string, FlagName>(
-  (Object.entries(daemonFlags) as [FlagName, FlagSpec][]).flatMap(([name, { short }]) => (short === undefined ? [] : [[short, name] as const])),
+  (Object.entries(daemonFlags) as [FlagName, FlagSpec][]).flatMap(([name, { short }]) =>
+    short === undefined ? [] : [[short, name] as const],
+  ),
 );
 
 /** Reads the daemon's arguments. @throws EngineError `invalid` in Docker's words */
@@ -75,7 +99,11 @@ function flagOf(word: string): { name: FlagName; attached: string | undefined } 
 function parseBool(name: string, text: string): boolean {
   if (["true", "1", "t", "T", "TRUE", "True"].includes(text)) return true;
   if (["false", "0", "f", "F", "FALSE", "False"].includes(text)) return false;
-  throw new EngineError("invalid", name, `invalid argument "${text}" for "--${name}" flag: strconv.ParseBool: parsing "${text}": invalid syntax`);
+  throw new EngineError(
+    "invalid",
+    name,
+    `invalid argument "${text}" for "--${name}" flag: strconv.ParseBool: parsing "${text}": invalid syntax`,
+  );
 }
 
 /** The flags as `--help` lists them. */

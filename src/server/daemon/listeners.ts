@@ -28,7 +28,15 @@ async function openListener(place: Listen, config: DaemonConfig, api: ApiServer)
   const server = api.listener(place.kind === "tcp" ? tlsOptions(config) : undefined);
   if (place.kind === "unix") await removeStale(place.path);
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(new EngineError("unavailable", listenText(place), `can't listen on ${listenText(place)}: ${errorMessage(error)}`)));
+    server.once("error", (error) =>
+      reject(
+        new EngineError(
+          "unavailable",
+          listenText(place),
+          `can't listen on ${listenText(place)}: ${errorMessage(error)}`,
+        ),
+      ),
+    );
     if (place.kind === "unix") server.listen(place.path, resolve);
     else if (place.kind === "tcp") server.listen(place.port, place.host, resolve);
     else server.listen({ fd: place.fd }, resolve);

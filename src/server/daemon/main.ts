@@ -38,7 +38,12 @@ export async function runDaemon(argv: readonly string[]): Promise<number> {
     error: (message, fields) => createLogger(level, write).error(message, fields),
   };
   try {
-    await serve(config, log, { debug: () => level === "debug", reload: () => { level = loadConfig(parseDaemonFlags(argv)).logLevel; } });
+    await serve(config, log, {
+      debug: () => level === "debug",
+      reload: () => {
+        level = loadConfig(parseDaemonFlags(argv)).logLevel;
+      },
+    });
     return 0;
   } catch (error) {
     log.error("failed to start daemon", { error });
@@ -47,9 +52,14 @@ export async function runDaemon(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function serve(config: DaemonConfig, log: Logger, control: { debug: () => boolean; reload: () => void }): Promise<void> {
+async function serve(
+  config: DaemonConfig,
+  log: Logger,
+  control: { debug: () => boolean; reload: () => void },
+): Promise<void> {
   if (process.getuid?.() !== 0) throw new EngineError("denied", "daemon", "the daemon needs to run as root");
-  for (const directory of [config.dataRoot, config.execRoot, join(config.dataRoot, "containers")]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  for (const directory of [config.dataRoot, config.execRoot, join(config.dataRoot, "containers")])
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
   using _lock = lockDataRoot(config.dataRoot);
   log.info("starting up", { version: programVersion, commit: programCommit, dataRoot: config.dataRoot });
   const engine = await openEngine(config, log, control.debug);

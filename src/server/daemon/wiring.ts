@@ -1,12 +1,14 @@
 /** The one place that picks implementations and puts the house together. */
+
+import { randomUUID } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "#base/log.ts";
+import { programVersion } from "#base/version.ts";
 import { type ContainerRoom, openContainerRegistry, openContainers } from "#engine/container/local-containers.ts";
 import { createSandboxBuilder } from "#engine/sandbox/builder.ts";
 import { Events } from "#engine/system/events.ts";
 import { SystemInformation } from "#engine/system/information.ts";
-import { ApiServer } from "#server/api/server.ts";
 import { containerRoutes } from "#server/api/routes/containers.ts";
 import { execRoutes } from "#server/api/routes/exec.ts";
 import { imageRoutes } from "#server/api/routes/images.ts";
@@ -14,6 +16,7 @@ import { networkRoutes } from "#server/api/routes/networks.ts";
 import { swarmRoutes } from "#server/api/routes/swarm.ts";
 import { systemRoutes } from "#server/api/routes/system.ts";
 import { volumeRoutes } from "#server/api/routes/volumes.ts";
+import { ApiServer } from "#server/api/server.ts";
 import { apiVersionMax, apiVersionMin } from "#server/api/versions.ts";
 import { openContentStore } from "#store/content/local-content.ts";
 import { Metadata } from "#store/metadata/metadata.ts";
@@ -24,8 +27,6 @@ import { openLogs } from "#subsystems/log/conmon-logs.ts";
 import { openNetworks } from "#subsystems/network/local-networks.ts";
 import { openRuntime } from "#subsystems/runtime/conmon-runtime.ts";
 import { openVolumes, type VolumeNews } from "#subsystems/volume/local-volumes.ts";
-import { programVersion } from "#base/version.ts";
-import { randomUUID } from "node:crypto";
 import type { DaemonConfig } from "./config.ts";
 
 export interface Engine {
@@ -55,7 +56,8 @@ export async function openEngine(config: DaemonConfig, log: Logger, isDebug: () 
     root: at("volumes"),
     metadata,
     log,
-    news: ({ action, name, attributes }: VolumeNews) => events.publish({ type: "volume", action, id: name, attributes }),
+    news: ({ action, name, attributes }: VolumeNews) =>
+      events.publish({ type: "volume", action, id: name, attributes }),
   });
   const networks = await openNetworks({
     metadata,
@@ -69,7 +71,12 @@ export async function openEngine(config: DaemonConfig, log: Logger, isDebug: () 
   });
   const directory = (id: string) => join(at("containers"), id);
   const logs = openLogs({ directory, log });
-  const runtime = await openRuntime({ execRoot: config.execRoot, preferred: config.defaultRuntime, cgroupParent: config.names.cgroupParent, log });
+  const runtime = await openRuntime({
+    execRoot: config.execRoot,
+    preferred: config.defaultRuntime,
+    cgroupParent: config.names.cgroupParent,
+    log,
+  });
   for (const notice of runtime.notices) log.info(notice);
   const containers = openContainers({
     registry,

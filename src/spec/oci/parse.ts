@@ -46,7 +46,8 @@ function descriptor(value: unknown, what: string, field: string): Descriptor {
     mediaType: optionalText(object["mediaType"], what, `${field}.mediaType`) ?? "",
     digest,
     size,
-    ...(annotations !== undefined && annotations !== null && { annotations: textMap(annotations, what, `${field}.annotations`) }),
+    ...(annotations !== undefined &&
+      annotations !== null && { annotations: textMap(annotations, what, `${field}.annotations`) }),
     ...(platform !== undefined && platform !== null && { platform: parsePlatform(platform, what) }),
   };
 }
@@ -90,7 +91,9 @@ export function parseIndex(bytes: Uint8Array): Index {
   return {
     schemaVersion: 2,
     ...(mediaType !== undefined && { mediaType }),
-    manifests: asArray(json["manifests"], what, "manifests").map((entry, index) => descriptor(entry, what, `manifests[${index}]`)),
+    manifests: asArray(json["manifests"], what, "manifests").map((entry, index) =>
+      descriptor(entry, what, `manifests[${index}]`),
+    ),
   };
 }
 
@@ -107,9 +110,11 @@ function runConfig(value: unknown): ImageRunConfig | undefined {
   const what = "image config";
   if (value === undefined || value === null) return undefined;
   const object = asObject(value, what, "config");
-  for (const field of ["Env", "Entrypoint", "Cmd", "Shell", "OnBuild"]) textArray(object[field], what, `config.${field}`);
+  for (const field of ["Env", "Entrypoint", "Cmd", "Shell", "OnBuild"])
+    textArray(object[field], what, `config.${field}`);
   for (const field of ["User", "WorkingDir", "StopSignal"]) optionalText(object[field], what, `config.${field}`);
-  for (const field of ["ExposedPorts", "Volumes"]) if (object[field] != null) asObject(object[field], what, `config.${field}`);
+  for (const field of ["ExposedPorts", "Volumes"])
+    if (object[field] != null) asObject(object[field], what, `config.${field}`);
   if (object["Labels"] != null) textMap(object["Labels"], what, "config.Labels");
   return Object.fromEntries(Object.entries(object).filter(([, field]) => field !== null)) as ImageRunConfig;
 }
@@ -126,7 +131,10 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
   const created = optionalText(json["created"], what, "created");
   const author = optionalText(json["author"], what, "author");
   const config = runConfig(json["config"]);
-  const history = json["history"] == null ? undefined : asArray(json["history"], what, "history").map((entry) => asObject(entry, what, "history") as HistoryEntry);
+  const history =
+    json["history"] == null
+      ? undefined
+      : asArray(json["history"], what, "history").map((entry) => asObject(entry, what, "history") as HistoryEntry);
   return {
     ...parsePlatform(json, what),
     rootfs: { type: "layers", diff_ids: diffIds },
@@ -139,6 +147,14 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
 
 /** This machine's platform in OCI's words. */
 export function hostPlatform(): { os: "linux"; architecture: string } {
-  const architectures: Record<string, string> = { x64: "amd64", arm64: "arm64", arm: "arm", ia32: "386", ppc64: "ppc64le", s390x: "s390x", riscv64: "riscv64" };
+  const architectures: Record<string, string> = {
+    x64: "amd64",
+    arm64: "arm64",
+    arm: "arm",
+    ia32: "386",
+    ppc64: "ppc64le",
+    s390x: "s390x",
+    riscv64: "riscv64",
+  };
   return { os: "linux", architecture: architectures[process.arch] ?? process.arch };
 }

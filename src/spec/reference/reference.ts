@@ -42,7 +42,8 @@ export function parseReference(text: string): Reference {
   const { domain, path } = splitDomain(tagged ? named.slice(0, colon) : named);
   if (!domainShape.test(domain)) throw invalid(text);
   if (!pathShape.test(path)) {
-    if (pathShape.test(path.toLowerCase())) throw invalid(text, `invalid reference format: repository name (${path}) must be lowercase`);
+    if (pathShape.test(path.toLowerCase()))
+      throw invalid(text, `invalid reference format: repository name (${path}) must be lowercase`);
     throw invalid(text);
   }
   if (domain.length + 1 + path.length > nameLengthMax) {

@@ -57,7 +57,9 @@ function normalName(name: string): string {
 }
 
 function joinName(from: string, target: string): string {
-  return target.startsWith("/") ? normalName(target) : normalName(`${from.split("/").slice(0, -1).join("/")}/${target}`);
+  return target.startsWith("/")
+    ? normalName(target)
+    : normalName(`${from.split("/").slice(0, -1).join("/")}/${target}`);
 }
 
 /** The images of an archive. @throws EngineError `invalid` when it is none, or lacks a file that it names */
@@ -66,7 +68,11 @@ export async function imagesOf(files: ReadonlyMap<string, BlobInfo>, content: Co
   if (manifest !== undefined) return dockerImages(await content.read(manifest.digest), files);
   const index = files.get("index.json");
   if (index !== undefined) return ociImages(await content.read(index.digest), content);
-  throw new EngineError("invalid", "archive", "open manifest.json: no such file or directory: the archive holds neither manifest.json nor index.json");
+  throw new EngineError(
+    "invalid",
+    "archive",
+    "open manifest.json: no such file or directory: the archive holds neither manifest.json nor index.json",
+  );
 }
 
 function dockerImages(bytes: Uint8Array, files: ReadonlyMap<string, BlobInfo>): ArchivedImage[] {
@@ -126,13 +132,20 @@ async function ociImages(bytes: Uint8Array, content: ContentStore): Promise<Arch
 
 /** Follows indexes to the manifest for this machine. */
 async function choosePlatform(descriptor: Descriptor, content: ContentStore, depth: number): Promise<Descriptor> {
-  if (descriptor.mediaType !== mediaTypes.ociIndex && descriptor.mediaType !== mediaTypes.dockerManifestList) return descriptor;
+  if (descriptor.mediaType !== mediaTypes.ociIndex && descriptor.mediaType !== mediaTypes.dockerManifestList)
+    return descriptor;
   if (depth > 3) throw new EngineError("invalid", descriptor.digest, "indexes are nested too deeply");
   const { manifests } = parseIndex(await content.read(descriptor.digest));
   const host = hostPlatform();
-  const fits = manifests.find((entry) => entry.platform?.os === host.os && entry.platform.architecture === host.architecture);
+  const fits = manifests.find(
+    (entry) => entry.platform?.os === host.os && entry.platform.architecture === host.architecture,
+  );
   if (fits === undefined) {
-    throw new EngineError("not-found", descriptor.digest, `no matching manifest for ${host.os}/${host.architecture} in the manifest list entries`);
+    throw new EngineError(
+      "not-found",
+      descriptor.digest,
+      `no matching manifest for ${host.os}/${host.architecture} in the manifest list entries`,
+    );
   }
   return choosePlatform(fits, content, depth + 1);
 }

@@ -14,7 +14,8 @@ export function applyChanges(base: ImageRunConfig, changes: readonly string[]): 
     if (match === null) throw new EngineError("invalid", change, `invalid change "${change}"`);
     const [, word = "", rest = ""] = match;
     const instruction = instructions[word.toUpperCase()];
-    if (instruction === undefined) throw new EngineError("invalid", change, `${word.toUpperCase()} is not a valid change command`);
+    if (instruction === undefined)
+      throw new EngineError("invalid", change, `${word.toUpperCase()} is not a valid change command`);
     instruction(config, rest);
   }
   return config;

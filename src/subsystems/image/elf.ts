@@ -17,8 +17,10 @@ function x64Code(textAddress: bigint, length: number): Uint8Array {
 
 /** aarch64: the same; addresses by movz/movk. */
 function arm64Code(textAddress: bigint, length: number): Uint8Array {
-  const movz = (register: number, value: number, shift = 0) => (0xd2800000 | ((shift / 16) << 21) | ((value & 0xffff) << 5) | register) >>> 0;
-  const movk = (register: number, value: number, shift: number) => (0xf2800000 | ((shift / 16) << 21) | ((value & 0xffff) << 5) | register) >>> 0;
+  const movz = (register: number, value: number, shift = 0) =>
+    (0xd2800000 | ((shift / 16) << 21) | ((value & 0xffff) << 5) | register) >>> 0;
+  const movk = (register: number, value: number, shift: number) =>
+    (0xf2800000 | ((shift / 16) << 21) | ((value & 0xffff) << 5) | register) >>> 0;
   const address = Number(textAddress);
   const svc = 0xd4000001;
   const words = [

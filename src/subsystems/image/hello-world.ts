@@ -23,13 +23,26 @@ Next, load or pull an image and look around in it:
 /** The built-in image as a docker-archive: one layer with one static program. The same bytes every time. */
 export async function* helloWorldArchive(): AsyncGenerator<Uint8Array> {
   const program = printingProgram(greeting, process.arch);
-  if (program === null) throw new EngineError("unsupported", "hello-world", `the built-in hello-world image does not exist for ${process.arch}`);
-  const layer = await collect(writeTar([{ entry: tarEntry({ name: "hello", type: "file", mode: 0o755, sizeBytes: program.byteLength }), body: [program] }]));
+  if (program === null)
+    throw new EngineError(
+      "unsupported",
+      "hello-world",
+      `the built-in hello-world image does not exist for ${process.arch}`,
+    );
+  const layer = await collect(
+    writeTar([
+      { entry: tarEntry({ name: "hello", type: "file", mode: 0o755, sizeBytes: program.byteLength }), body: [program] },
+    ]),
+  );
   const config = Buffer.from(
     JSON.stringify({
       ...hostPlatform(),
       created: "2026-01-01T00:00:00Z",
-      config: { Cmd: ["/hello"], Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], WorkingDir: "/" },
+      config: {
+        Cmd: ["/hello"],
+        Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+        WorkingDir: "/",
+      },
       rootfs: { type: "layers", diff_ids: [digestOf(layer)] },
       history: [
         { created: "2026-01-01T00:00:00Z", created_by: "COPY hello / # built into Skiff" },
@@ -38,8 +51,13 @@ export async function* helloWorldArchive(): AsyncGenerator<Uint8Array> {
     }),
   );
   const configName = `${digestOf(config).slice("sha256:".length)}.json`;
-  const manifest = Buffer.from(JSON.stringify([{ Config: configName, RepoTags: ["hello-world:latest"], Layers: ["layer.tar"] }]));
-  const file = (name: string, bytes: Uint8Array) => ({ entry: tarEntry({ name, type: "file", sizeBytes: bytes.byteLength }), body: [bytes] });
+  const manifest = Buffer.from(
+    JSON.stringify([{ Config: configName, RepoTags: ["hello-world:latest"], Layers: ["layer.tar"] }]),
+  );
+  const file = (name: string, bytes: Uint8Array) => ({
+    entry: tarEntry({ name, type: "file", sizeBytes: bytes.byteLength }),
+    body: [bytes],
+  });
   yield* writeTar([file("layer.tar", layer), file(configName, config), file("manifest.json", manifest)]);
 }
 

@@ -69,11 +69,15 @@ export class ImageRows {
   }
 
   named(name: string): NameRow | null {
-    return this.metadata.query<NameRow>("SELECT name, image, tagged_at AS taggedAt FROM image_name WHERE name = ?").get(name);
+    return this.metadata
+      .query<NameRow>("SELECT name, image, tagged_at AS taggedAt FROM image_name WHERE name = ?")
+      .get(name);
   }
 
   namesOf(image: Digest): NameRow[] {
-    return this.metadata.query<NameRow>("SELECT name, image, tagged_at AS taggedAt FROM image_name WHERE image = ? ORDER BY name").all(image);
+    return this.metadata
+      .query<NameRow>("SELECT name, image, tagged_at AS taggedAt FROM image_name WHERE image = ? ORDER BY name")
+      .all(image);
   }
 
   /** Adds the image if it is new and points the names at it, in one commit. @returns images that lost a name by it */
@@ -106,5 +110,11 @@ export class ImageRows {
 }
 
 function toImage(row: StoredImage): ImageRow {
-  return { id: row.id, manifest: row.manifest, layers: JSON.parse(row.layers) as LayerRow[], size: row.size, addedAt: row.added_at };
+  return {
+    id: row.id,
+    manifest: row.manifest,
+    layers: JSON.parse(row.layers) as LayerRow[],
+    size: row.size,
+    addedAt: row.added_at,
+  };
 }

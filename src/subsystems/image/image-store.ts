@@ -110,7 +110,11 @@ export class ImageStore {
     const config = parseImageConfig(await content.read(image.config));
     const diffIds = config.rootfs.diff_ids;
     if (diffIds.length !== image.layers.length) {
-      throw new EngineError("invalid", image.config, `invalid image: config has ${diffIds.length} layers, archive has ${image.layers.length}`);
+      throw new EngineError(
+        "invalid",
+        image.config,
+        `invalid image: config has ${diffIds.length} layers, archive has ${image.layers.length}`,
+      );
     }
     for (const layer of image.layers) hold(layer.digest);
     const layers = await Promise.all(image.layers.map((layer) => this.#describe(layer)));
@@ -168,7 +172,10 @@ export class ImageStore {
       layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
     };
     const bytes = Buffer.from(JSON.stringify(manifest));
-    const { digest } = await this.rooms.content.ingest(once(bytes), { digest: digestOf(bytes), size: bytes.byteLength });
+    const { digest } = await this.rooms.content.ingest(once(bytes), {
+      digest: digestOf(bytes),
+      size: bytes.byteLength,
+    });
     return digest;
   }
 
@@ -201,7 +208,8 @@ export class ImageStore {
 
   async collectBlobs(candidates: readonly Digest[]): Promise<void> {
     const needed = new Set<Digest>(this.#held.keys());
-    for (const image of this.rows.images()) for (const digest of [image.id, image.manifest, ...image.layers.map((layer) => layer.digest)]) needed.add(digest);
+    for (const image of this.rows.images())
+      for (const digest of [image.id, image.manifest, ...image.layers.map((layer) => layer.digest)]) needed.add(digest);
     for (const digest of new Set(candidates)) if (!needed.has(digest)) await this.rooms.content.remove(digest);
   }
 

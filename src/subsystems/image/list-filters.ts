@@ -16,7 +16,8 @@ const isTrue = (value: string) => value === "true" || value === "1";
 
 const keys: Record<string, (value: string, store: ImageStore) => Predicate> = {
   dangling: (value) => {
-    if (!["true", "false", "1", "0"].includes(value)) throw new EngineError("invalid", "dangling", `invalid filter 'dangling=[${value}]'`);
+    if (!["true", "false", "1", "0"].includes(value))
+      throw new EngineError("invalid", "dangling", `invalid filter 'dangling=[${value}]'`);
     return ({ names }) => (names.length === 0) === isTrue(value);
   },
   label: (value) => {
@@ -44,8 +45,14 @@ const keys: Record<string, (value: string, store: ImageStore) => Predicate> = {
     return ({ config }) => Date.parse(config.created ?? "1970-01-01T00:00:00Z") < limitMs;
   },
   reference: (value) => {
-    const pattern = new RegExp(`^${value.replace(/[.+^${}()|\\]/g, "\\$&").replaceAll("*", "[^/]*").replaceAll("?", "[^/]")}$`);
-    return ({ names }) => names.some((name) => pattern.test(name) || pattern.test(name.slice(0, name.lastIndexOf(":"))));
+    const pattern = new RegExp(
+      `^${value
+        .replace(/[.+^${}()|\\]/g, "\\$&")
+        .replaceAll("*", "[^/]*")
+        .replaceAll("?", "[^/]")}$`,
+    );
+    return ({ names }) =>
+      names.some((name) => pattern.test(name) || pattern.test(name.slice(0, name.lastIndexOf(":"))));
   },
 };
 

@@ -1,19 +1,31 @@
-import { EngineError } from "#base/errors.ts";
 import { KeyedMutex } from "#base/concurrency.ts";
+import { EngineError } from "#base/errors.ts";
 import type { Filters } from "#spec/engine-api/event.ts";
-import type { ImageDeleteItem, ImageHistoryItem, ImageInspect, ImageSummary, ProgressMessage } from "#spec/engine-api/image.ts";
+import type {
+  ImageDeleteItem,
+  ImageHistoryItem,
+  ImageInspect,
+  ImageSummary,
+  ProgressMessage,
+} from "#spec/engine-api/image.ts";
 import { chainIds, type Digest, digestOf } from "#spec/oci/digest.ts";
 import type { ImageConfig } from "#spec/oci/image.ts";
 import { hostPlatform } from "#spec/oci/parse.ts";
-import { familiarName, familiarString, parseReference, parseTagged, withDefaultTag } from "#spec/reference/reference.ts";
+import {
+  familiarName,
+  familiarString,
+  parseReference,
+  parseTagged,
+  withDefaultTag,
+} from "#spec/reference/reference.ts";
 import { decompress } from "#store/diff/decompress.ts";
 import { hashed } from "#store/diff/hashed.ts";
 import { imagesOf, spoolArchive } from "./archive.ts";
 import { applyChanges } from "./changes.ts";
 import { helloWorldArchive } from "./hello-world.ts";
 import type { Images, ResolvedImage } from "./image.ts";
-import { type ImageRooms, ImageStore, once } from "./image-store.ts";
 import type { ImageRow } from "./image-rows.ts";
+import { type ImageRooms, ImageStore, once } from "./image-store.ts";
 import { imagePredicate } from "./list-filters.ts";
 import { removeImage } from "./remove.ts";
 import { saveArchive } from "./save.ts";
@@ -53,7 +65,8 @@ class LocalImages implements Images {
         Created: createdSeconds(config),
         Size: image.size,
         SharedSize: options.sharedSize === true ? await this.#sharedSize(image) : -1,
-        Labels: config.config?.Labels === undefined || config.config.Labels === null ? null : { ...config.config.Labels },
+        Labels:
+          config.config?.Labels === undefined || config.config.Labels === null ? null : { ...config.config.Labels },
         Containers: this.store.rooms.users.containersOf(image.id).length,
       });
     }
@@ -131,7 +144,9 @@ class LocalImages implements Images {
     if (reference.tag !== undefined || reference.digest !== undefined) {
       throw new EngineError("invalid", repository, "refusing to create a tag with a digest reference");
     }
-    const name = familiarString(withDefaultTag(parseReference(tag === "" ? repository : `${familiarName(reference)}:${tag}`)));
+    const name = familiarString(
+      withDefaultTag(parseReference(tag === "" ? repository : `${familiarName(reference)}:${tag}`)),
+    );
     this.store.rows.setName(name, image.id);
     this.store.rooms.news({ action: "tag", id: image.id, name });
   }
@@ -210,7 +225,9 @@ class LocalImages implements Images {
     const { store } = this;
     const names: string[] = [];
     if (options.repository !== undefined && options.repository !== "") {
-      const { repository, tag } = parseTagged(options.tag ? `${options.repository}:${options.tag}` : options.repository);
+      const { repository, tag } = parseTagged(
+        options.tag ? `${options.repository}:${options.tag}` : options.repository,
+      );
       names.push(`${repository}:${tag}`);
     }
     const run = applyChanges({}, options.changes ?? []);
@@ -219,7 +236,8 @@ class LocalImages implements Images {
       const layer = await store.rooms.content.ingest(stream);
       hold(layer.digest);
       const created = new Date().toISOString();
-      const [os = hostPlatform().os, architecture = hostPlatform().architecture] = (options.platform || undefined)?.split("/") ?? [];
+      const [os = hostPlatform().os, architecture = hostPlatform().architecture] =
+        (options.platform || undefined)?.split("/") ?? [];
       const config = Buffer.from(
         JSON.stringify({
           os,

@@ -43,16 +43,26 @@ function nameMeant(text: string, names: readonly string[]): string | null {
   }
 }
 
-function refuseById(image: ImageRow, names: readonly string[], users: readonly { id: string; running: boolean }[], force: boolean): void {
+function refuseById(
+  image: ImageRow,
+  names: readonly string[],
+  users: readonly { id: string; running: boolean }[],
+  force: boolean,
+): void {
   const id = shortId(image.id);
-  const refuse = (way: string, why: string) => new EngineError("conflict", image.id, `conflict: unable to delete ${id} (${way}) - ${why}`);
+  const refuse = (way: string, why: string) =>
+    new EngineError("conflict", image.id, `conflict: unable to delete ${id} (${way}) - ${why}`);
   const running = users.find((user) => user.running);
-  if (running !== undefined) throw refuse("cannot be forced", `image is being used by running container ${shortId(running.id)}`);
+  if (running !== undefined)
+    throw refuse("cannot be forced", `image is being used by running container ${shortId(running.id)}`);
   if (force && users.length === 0) return;
   const stopped = users[0];
   if (stopped !== undefined) {
     // The container's snapshot lies on the image's layers: they must stay.
-    throw refuse(force ? "cannot be forced" : "must be forced", `image is being used by stopped container ${shortId(stopped.id)}`);
+    throw refuse(
+      force ? "cannot be forced" : "must be forced",
+      `image is being used by stopped container ${shortId(stopped.id)}`,
+    );
   }
   if (names.length > 1) throw refuse("must be forced", "image is referenced in multiple repositories");
 }

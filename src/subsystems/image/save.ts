@@ -1,8 +1,8 @@
 import { type Digest, digestOf } from "#spec/oci/digest.ts";
 import { mediaTypes } from "#spec/oci/image.ts";
+import { parseReference } from "#spec/reference/reference.ts";
 import { tarEntry } from "#spec/tar/tar.ts";
 import { writeTar } from "#spec/tar/write.ts";
-import { parseReference } from "#spec/reference/reference.ts";
 import type { ContentStore } from "#store/content/content.ts";
 import type { ImageRow } from "./image-rows.ts";
 
@@ -37,7 +37,10 @@ async function* items(images: readonly SavedImage[], content: ContentStore): Asy
       if (written.has(digest)) continue;
       written.add(digest);
       const size = (await content.stat(digest))?.size ?? 0;
-      yield { entry: tarEntry({ name: blobPath(digest), type: "file", sizeBytes: size }), body: content.stream(digest) };
+      yield {
+        entry: tarEntry({ name: blobPath(digest), type: "file", sizeBytes: size }),
+        body: content.stream(digest),
+      };
     }
   }
   yield json("index.json", await indexOf(images, content));
@@ -50,12 +53,17 @@ async function indexOf(images: readonly SavedImage[], content: ContentStore): Pr
   const manifests = [];
   for (const { row, names } of images) {
     const bytes = await content.read(row.manifest);
-    const { mediaType = mediaTypes.ociManifest } = JSON.parse(new TextDecoder().decode(bytes)) as { mediaType?: string };
+    const { mediaType = mediaTypes.ociManifest } = JSON.parse(new TextDecoder().decode(bytes)) as {
+      mediaType?: string;
+    };
     const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.byteLength };
     if (names.length === 0) manifests.push(descriptor);
     for (const name of names) {
       const { domain, path, tag = "latest" } = parseReference(name);
-      const annotations = { "io.containerd.image.name": `${domain}/${path}:${tag}`, "org.opencontainers.image.ref.name": tag };
+      const annotations = {
+        "io.containerd.image.name": `${domain}/${path}:${tag}`,
+        "org.opencontainers.image.ref.name": tag,
+      };
       manifests.push({ ...descriptor, annotations });
     }
   }
@@ -63,7 +71,11 @@ async function indexOf(images: readonly SavedImage[], content: ContentStore): Pr
 }
 
 function dockerManifest({ row, names }: SavedImage): object {
-  return { Config: blobPath(row.id), RepoTags: names.length === 0 ? null : names, Layers: row.layers.map((layer) => blobPath(layer.digest)) };
+  return {
+    Config: blobPath(row.id),
+    RepoTags: names.length === 0 ? null : names,
+    Layers: row.layers.map((layer) => blobPath(layer.digest)),
+  };
 }
 
 /** The oldest of the three listings, kept for tools that still look at it. */

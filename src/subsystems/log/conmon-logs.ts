@@ -60,7 +60,12 @@ class ConmonLogs implements Logs {
     }
   }
 
-  async *read(containerId: string, query: LogQuery, ended: Promise<void> | null, signal: AbortSignal): AsyncGenerator<StreamChunk> {
+  async *read(
+    containerId: string,
+    query: LogQuery,
+    ended: Promise<void> | null,
+    signal: AbortSignal,
+  ): AsyncGenerator<StreamChunk> {
     mkdirSync(this.directory(containerId), { recursive: true, mode: 0o700 });
     yield* readLog(this.path(containerId), query, ended, signal);
   }

@@ -10,7 +10,8 @@ const filesMax = 1000;
 /** The current file and its rotated predecessors that exist, oldest first. */
 export function logFiles(path: string): string[] {
   const files = existsSync(path) ? [path] : [];
-  for (let number = 1; number < filesMax && existsSync(`${path}.${number}`); number++) files.unshift(`${path}.${number}`);
+  for (let number = 1; number < filesMax && existsSync(`${path}.${number}`); number++)
+    files.unshift(`${path}.${number}`);
   return files;
 }
 
@@ -40,7 +41,11 @@ export function fileIdentity(path: string): string | null {
  * @param wanted whether a record's stream was asked for
  * @returns the offset, and how many lines are still missing when the file has fewer
  */
-export async function offsetOfLastLines(file: FileHandle, count: number, wanted: (kind: "stdout" | "stderr") => boolean): Promise<{ offset: number; missing: number }> {
+export async function offsetOfLastLines(
+  file: FileHandle,
+  count: number,
+  wanted: (kind: "stdout" | "stderr") => boolean,
+): Promise<{ offset: number; missing: number }> {
   let end = (await file.stat()).size;
   let missing = count;
   let offset = end;

@@ -15,7 +15,12 @@ const pollMs = 250;
  * The container's output across rotated files, oldest first, byte for byte. See Logs.read.
  * @param path the current log file
  */
-export async function* readLog(path: string, query: LogQuery, ended: Promise<void> | null, signal: AbortSignal): AsyncGenerator<StreamChunk> {
+export async function* readLog(
+  path: string,
+  query: LogQuery,
+  ended: Promise<void> | null,
+  signal: AbortSignal,
+): AsyncGenerator<StreamChunk> {
   const decoder = new RecordDecoder(query);
   let isOver = ended === null || query.follow !== true;
   void ended?.then(

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { EngineError } from "#base/errors.ts";
 import { type Netlink, request } from "#linux/netlink/netlink.ts";
@@ -26,20 +27,27 @@ export interface BridgeWish {
 /** Makes or finds the bridge, with its address. @throws EngineError `invalid` for a bad `bip`, `unavailable` when no subnet is free */
 export function openBridge(netlink: Netlink, wish: BridgeWish): Bridge {
   const present = netlink.linkIndex(wish.name);
-  if (wish.existing && present === null) throw new EngineError("invalid", wish.name, `bridge ${wish.name} does not exist`);
+  if (wish.existing && present === null)
+    throw new EngineError("invalid", wish.name, `bridge ${wish.name} does not exist`);
   const index = present ?? makeBridge(netlink, wish.name);
   const own = netlink.ipv4Addresses().find((address) => address.index === index);
   const place = choosePlace(netlink, wish, own);
-  if (own === undefined) netlink.run([request.addAddress(index, ipv4Text(place.gateway), place.subnet.prefixLength)], wish.name);
+  if (own === undefined)
+    netlink.run([request.addAddress(index, ipv4Text(place.gateway), place.subnet.prefixLength)], wish.name);
   if (!wish.existing) prepareHost(wish.name);
   return { name: wish.name, index, mtu: mtuDefault, ...place };
 }
 
 function makeBridge(netlink: Netlink, name: string): number {
-  netlink.run([request.createBridge(name, mtuDefault)], name);
+  netlink.run([request.createBridge(name, mtuDefault, randomMac())], name);
   const index = netlink.linkIndex(name);
   if (index === null) throw new EngineError("internal", name, `bridge ${name} is gone right after it was made`);
   return index;
+}
+
+/** Locally administered, unicast. */
+function randomMac(): string {
+  return ["02", ...[...randomBytes(5)].map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
 }
 
 function choosePlace(
@@ -54,7 +62,11 @@ function choosePlace(
   if (wish.bip !== undefined) {
     const wanted = parseCidr(wish.bip);
     if (wanted === null || wanted.subnet.prefixLength > 30 || wanted.address === wanted.subnet.base) {
-      throw new EngineError("invalid", "bip", `invalid bridge address: ${wish.bip}: want ADDRESS/PREFIX such as 10.10.0.1/24`);
+      throw new EngineError(
+        "invalid",
+        "bip",
+        `invalid bridge address: ${wish.bip}: want ADDRESS/PREFIX such as 10.10.0.1/24`,
+      );
     }
     return { subnet: wanted.subnet, gateway: wanted.address };
   }
@@ -65,7 +77,11 @@ function choosePlace(
     if (taken.some((other) => overlaps(other, subnet))) continue;
     return { subnet, gateway: subnet.base + 1 };
   }
-  throw new EngineError("unavailable", wish.name, "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network");
+  throw new EngineError(
+    "unavailable",
+    wish.name,
+    "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
+  );
 }
 
 /** Forwarding on; the way from loopback to published ports; no router advertisements on the bridge. */

@@ -11,10 +11,10 @@ import type { Filters } from "#spec/engine-api/event.ts";
 import type { NetworkResource } from "#spec/engine-api/network.ts";
 import type { Metadata } from "#store/metadata/metadata.ts";
 import { type Bridge, openBridge } from "./host-network.ts";
-import type { Networks, NetworkSandbox, SandboxRequest } from "./network.ts";
+import type { NetworkSandbox, Networks, SandboxRequest } from "./network.ts";
 import { type NetworkRow, networkPredicate, resourceOf } from "./network-rows.ts";
 import { type Publication, PublishedPorts, publicationWishes } from "./published-ports.ts";
-import { addPorts, dropTable, removePorts, type RulesetNames, wholeTable } from "./ruleset.ts";
+import { addPorts, dropTable, type RulesetNames, removePorts, wholeTable } from "./ruleset.ts";
 import { AddressPool, ipv4Text, macOf, parseIpv4, subnetText } from "./subnet.ts";
 
 export interface NetworkOptions {
@@ -31,7 +31,9 @@ export interface NetworkOptions {
 }
 
 const linkNameMax = 15;
-const migrations = ["CREATE TABLE network (name TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, driver TEXT NOT NULL, created TEXT NOT NULL, subnet TEXT) STRICT"];
+const migrations = [
+  "CREATE TABLE network (name TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, driver TEXT NOT NULL, created TEXT NOT NULL, subnet TEXT) STRICT",
+];
 /** Docker's three networks and their drivers. */
 const builtIn: readonly (readonly [string, string])[] = [
   ["bridge", "bridge"],
@@ -43,13 +45,20 @@ const builtIn: readonly (readonly [string, string])[] = [
 export async function openNetworks(options: NetworkOptions): Promise<LocalNetworks> {
   options.metadata.migrate("network", migrations);
   for (const [name, driver] of builtIn) {
-    options.metadata.query("INSERT OR IGNORE INTO network VALUES (?, ?, ?, ?, NULL)").run(name, newId(), driver, new Date().toISOString());
+    options.metadata
+      .query("INSERT OR IGNORE INTO network VALUES (?, ?, ?, ?, NULL)")
+      .run(name, newId(), driver, new Date().toISOString());
   }
   mkdirSync(join(options.execRoot, "netns"), { recursive: true, mode: 0o700 });
   const netlink = new Netlink();
   const rows = () => options.metadata.query<NetworkRow>("SELECT * FROM network ORDER BY name").all();
   const remembered = rows().find((row) => row.name === "bridge")?.subnet ?? undefined;
-  const bridge = openBridge(netlink, { name: options.bridgeName, bip: options.bip, existing: options.useBridge, remembered });
+  const bridge = openBridge(netlink, {
+    name: options.bridgeName,
+    bip: options.bip,
+    existing: options.useBridge,
+    remembered,
+  });
   options.metadata.query("UPDATE network SET subnet = ? WHERE name = 'bridge'").run(subnetText(bridge.subnet));
   return new LocalNetworks(options, netlink, openNftables(), bridge, rows());
 }
@@ -60,7 +69,10 @@ export class LocalNetworks implements Networks {
   readonly #addresses: AddressPool;
   readonly #names: RulesetNames;
   /** Who has a sandbox, as far as this daemon knows. */
-  readonly #live = new Map<string, { readonly name: string; readonly sandbox: NetworkSandbox; readonly publications: readonly Publication[] }>();
+  readonly #live = new Map<
+    string,
+    { readonly name: string; readonly sandbox: NetworkSandbox; readonly publications: readonly Publication[] }
+  >();
 
   constructor(
     private readonly options: NetworkOptions,
@@ -91,8 +103,6 @@ export class LocalNetworks implements Networks {
   }
 
   check(request: SandboxRequest): void {
-    this.#row(request.networkMode);
-    for (const name of Object.keys(request.endpoints)) this.#row(name);
     publicationWishes(request.portBindings, request.exposedPorts, request.publishAll);
     const mac = request.macAddress ?? "";
     if (mac !== "" && !/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/.test(mac)) {
@@ -102,7 +112,8 @@ export class LocalNetworks implements Networks {
 
   async open(request: SandboxRequest): Promise<NetworkSandbox> {
     const row = this.#row(request.networkMode);
-    if (row.driver === "host") return this.#keep(request, { endpoints: { [row.name]: { NetworkID: row.id } }, ports: {} }, []);
+    if (row.driver === "host")
+      return this.#keep(request, { endpoints: { [row.name]: { NetworkID: row.id } }, ports: {} }, []);
     const netnsPath = this.#netnsPath(request.containerId);
     if (row.driver === "null") {
       await this.#namespaces.open(netnsPath, null);
@@ -121,7 +132,12 @@ export class LocalNetworks implements Networks {
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#addresses.release(containerId));
     const address = this.#addresses.take(containerId);
-    if (address === null) throw new EngineError("unavailable", row.name, `no available IPv4 addresses on this network's address pools: ${row.name} (${row.id})`);
+    if (address === null)
+      throw new EngineError(
+        "unavailable",
+        row.name,
+        `no available IPv4 addresses on this network's address pools: ${row.name} (${row.id})`,
+      );
     const ip = ipv4Text(address);
     const endpointId = newId();
     undo.defer(() => this.#ports.release(containerId));
@@ -159,7 +175,11 @@ export class LocalNetworks implements Networks {
       MacAddress: mac.toLowerCase(),
       DNSNames: null,
     };
-    return this.#keep(request, { netnsPath, endpoints: { [row.name]: endpoint }, ports: portMap(publications, request.exposedPorts) }, publications);
+    return this.#keep(
+      request,
+      { netnsPath, endpoints: { [row.name]: endpoint }, ports: portMap(publications, request.exposedPorts) },
+      publications,
+    );
   }
 
   async close(containerId: string): Promise<void> {
@@ -171,7 +191,10 @@ export class LocalNetworks implements Networks {
       if (commands !== "") this.nftables.run(commands);
     } catch (error) {
       // Somebody flushed our table: written anew, it has exactly what is live.
-      this.options.log.warn("published ports were not in the nftables table; writing it anew", { container: containerId, error });
+      this.options.log.warn("published ports were not in the nftables table; writing it anew", {
+        container: containerId,
+        error,
+      });
       this.#writeTable();
     } finally {
       await this.#namespaces.close(this.#netnsPath(containerId));
@@ -195,10 +218,12 @@ export class LocalNetworks implements Networks {
       const number = ip === null ? null : parseIpv4(ip);
       if (ip === null || number === null) continue;
       this.#addresses.reserve(number, id);
-      for (const lost of await this.#ports.retake(id, ip, publications)) this.options.log.warn("a published port is held by another process now", { container: id, why: lost });
+      for (const lost of await this.#ports.retake(id, ip, publications))
+        this.options.log.warn("a published port is held by another process now", { container: id, why: lost });
     }
     this.#writeTable();
-    for (const name of readdirSync(join(this.options.execRoot, "netns"))) if (!live.has(name)) await this.#namespaces.close(this.#netnsPath(name));
+    for (const name of readdirSync(join(this.options.execRoot, "netns")))
+      if (!live.has(name)) await this.#namespaces.close(this.#netnsPath(name));
     const wanted = new Set([...live.keys()].map((id) => this.#linkName(id)));
     for (const link of this.netlink.links()) {
       if (!this.#isOurs(link.name) || wanted.has(link.name)) continue;
@@ -211,7 +236,11 @@ export class LocalNetworks implements Networks {
   }
 
   #isOurs(linkName: string): boolean {
-    return linkName.length === linkNameMax && linkName.startsWith(this.options.linkPrefix) && /^[0-9a-f]+$/.test(linkName.slice(this.options.linkPrefix.length));
+    return (
+      linkName.length === linkNameMax &&
+      linkName.startsWith(this.options.linkPrefix) &&
+      /^[0-9a-f]+$/.test(linkName.slice(this.options.linkPrefix.length))
+    );
   }
 
   list(filters: Filters = {}): NetworkResource[] {
@@ -232,7 +261,9 @@ export class LocalNetworks implements Networks {
       const table = /table (?:ip|inet) (\S+) \{[^}]*type filter hook forward[^;]*; policy drop;/.exec(text)?.[1];
       return table === undefined || table === this.options.tableName
         ? []
-        : [`another firewall drops forwarded packets by default (table ${table}, hook forward): containers on ${this.bridge.name} may not reach, or be reached from, other hosts`];
+        : [
+            `another firewall drops forwarded packets by default (table ${table}, hook forward): containers on ${this.bridge.name} may not reach, or be reached from, other hosts`,
+          ];
     } catch {
       return [];
     }

@@ -21,7 +21,8 @@ const filterKeys: Record<string, (value: string) => Predicate> = {
   driver: (value) => (row) => row.driver === value,
   scope: (value) => () => value === "local",
   type: (value) => () => {
-    if (value !== "builtin" && value !== "custom") throw new EngineError("invalid", "type", `invalid filter: 'type'='${value}'`);
+    if (value !== "builtin" && value !== "custom")
+      throw new EngineError("invalid", "type", `invalid filter: 'type'='${value}'`);
     return value === "builtin";
   },
   dangling: (value) => () => value === "false" || value === "0",
@@ -40,12 +41,25 @@ export function networkPredicate(filters: Filters): Predicate {
 }
 
 /** A network as the API shows it. */
-export function resourceOf(row: NetworkRow, bridge: Bridge, users: ReadonlyMap<string, { readonly name: string; readonly sandbox: NetworkSandbox }>): NetworkResource {
+export function resourceOf(
+  row: NetworkRow,
+  bridge: Bridge,
+  users: ReadonlyMap<string, { readonly name: string; readonly sandbox: NetworkSandbox }>,
+): NetworkResource {
   const isBridge = row.driver === "bridge";
   const containers = [...users].map(([id, { name, sandbox }]) => {
     const endpoint = sandbox.endpoints[row.name];
     const address = endpoint?.IPAddress ? `${endpoint.IPAddress}/${endpoint.IPPrefixLen}` : "";
-    return [id, { Name: name, EndpointID: endpoint?.EndpointID ?? "", MacAddress: endpoint?.MacAddress ?? "", IPv4Address: address, IPv6Address: "" }];
+    return [
+      id,
+      {
+        Name: name,
+        EndpointID: endpoint?.EndpointID ?? "",
+        MacAddress: endpoint?.MacAddress ?? "",
+        IPv4Address: address,
+        IPv6Address: "",
+      },
+    ];
   });
   return {
     Name: row.name,

@@ -32,8 +32,9 @@ export interface NetworkSandbox {
  */
 export interface Networks {
   /**
-   * Checks a request without acquiring anything, so that `create` can refuse early.
-   * @throws EngineError `invalid` (bad port, bad address), `not-found` ("network X not found")
+   * Checks a request without acquiring anything, so that `create` can refuse early. Whether the network exists is asked
+   * at `open`: a client that gets a 404 from `create` takes it for a missing image.
+   * @throws EngineError `invalid` (bad port, bad address)
    */
   check(request: SandboxRequest): void;
   /**

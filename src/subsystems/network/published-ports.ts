@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { EngineError, errorMessage } from "#base/errors.ts";
-import { parsePortRange } from "#spec/engine-api/port-spec.ts";
 import type { PortBinding, PortMap } from "#spec/engine-api/container.ts";
+import { parsePortRange } from "#spec/engine-api/port-spec.ts";
 import { codeOf, type HeldPort, holdPort, type Protocol } from "./held-port.ts";
 import { parseIpv4 } from "./subnet.ts";
 
@@ -40,8 +40,10 @@ function parseWish(port: string, binding: PortBinding): Wish {
   const match = /^(\d{1,5})(?:\/(\w+))?$/.exec(port);
   const containerPort = Number(match?.[1] ?? -1);
   const protocol = match?.[2] ?? "tcp";
-  if (match === null || containerPort < 1 || containerPort > 65_535) throw new EngineError("invalid", port, `invalid port specification: "${port}"`);
-  if (protocol === "sctp") throw new EngineError("unsupported", port, `publishing ${port}: SCTP ports cannot be published`);
+  if (match === null || containerPort < 1 || containerPort > 65_535)
+    throw new EngineError("invalid", port, `invalid port specification: "${port}"`);
+  if (protocol === "sctp")
+    throw new EngineError("unsupported", port, `publishing ${port}: SCTP ports cannot be published`);
   if (protocol !== "tcp" && protocol !== "udp") throw new EngineError("invalid", port, `invalid proto: ${protocol}`);
   const hostIp = (binding.HostIp ?? "").replace(/^\[(.*)\]$/, "$1");
   if (hostIp !== "" && parseIpv4(hostIp) === null && !/^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$/.test(hostIp)) {
@@ -49,12 +51,15 @@ function parseWish(port: string, binding: PortBinding): Wish {
   }
   const hostPort = binding.HostPort ?? "";
   const range = hostPort === "" ? ([0, 0] as const) : parsePortRange(hostPort);
-  if (range === null || range[1] > 65_535) throw new EngineError("invalid", port, `invalid port specification: "${hostPort}"`);
+  if (range === null || range[1] > 65_535)
+    throw new EngineError("invalid", port, `invalid port specification: "${hostPort}"`);
   return { protocol, containerPort, hostIp, range };
 }
 
 function hasIpv6(): boolean {
-  return existsSync("/proc/net/if_inet6") && readFileSync("/proc/sys/net/ipv6/conf/all/disable_ipv6", "utf8").trim() === "0";
+  return (
+    existsSync("/proc/net/if_inet6") && readFileSync("/proc/sys/net/ipv6/conf/all/disable_ipv6", "utf8").trim() === "0"
+  );
 }
 
 function addressesOf(wish: Wish): string[] {
@@ -120,7 +125,8 @@ export class PublishedPorts {
     const { protocol, containerPort } = wish;
     const taken: HeldPort[] = [];
     try {
-      for (const ip of addressesOf(wish)) taken.push(await this.#hold(protocol, ip, port, { ip: targetIp, port: containerPort }));
+      for (const ip of addressesOf(wish))
+        taken.push(await this.#hold(protocol, ip, port, { ip: targetIp, port: containerPort }));
     } catch (error) {
       for (const held of taken) held.close();
       throw error;
@@ -132,7 +138,9 @@ export class PublishedPorts {
   async #hold(protocol: Protocol, ip: string, port: number, target: { ip: string; port: number }): Promise<HeldPort> {
     const rivals = [...[...this.#held.values()].flat(), ...this.#pending];
     if (rivals.some((rival) => rival.protocol === protocol && rival.port === port && collide(rival.ip, ip))) {
-      throw Object.assign(new Error(`Bind for ${hostText(ip)}:${port} failed: port is already allocated`), { code: allocated });
+      throw Object.assign(new Error(`Bind for ${hostText(ip)}:${port} failed: port is already allocated`), {
+        code: allocated,
+      });
     }
     const claim = { protocol, ip, port };
     this.#pending.push(claim);

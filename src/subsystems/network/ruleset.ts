@@ -1,6 +1,7 @@
 /** Our one nftables table as text. Others' tables are never named here. @see nft(8) */
-import { parseIpv4, type Subnet, subnetText } from "./subnet.ts";
+
 import type { Publication } from "./published-ports.ts";
+import { parseIpv4, type Subnet, subnetText } from "./subnet.ts";
 
 export interface RulesetNames {
   readonly table: string;
@@ -22,7 +23,9 @@ export function addPorts(names: RulesetNames, targetIp: string, publications: re
     .flatMap((publication) => {
       const place = element(publication);
       if (place === null) return [];
-      return [`add element inet ${names.table} ${place.map} { ${place.key} : ${targetIp} . ${publication.containerPort} }\n`];
+      return [
+        `add element inet ${names.table} ${place.map} { ${place.key} : ${targetIp} . ${publication.containerPort} }\n`,
+      ];
     })
     .join("");
 }
@@ -50,7 +53,10 @@ export function dropTable(names: RulesetNames): string {
  *   through a published port, and clients from loopback, get the bridge's address, so that answers return the same way
  * - forward: only answers, neighbours and published ports get in
  */
-export function wholeTable(names: RulesetNames, published: readonly { readonly ip: string; readonly publications: readonly Publication[] }[]): string {
+export function wholeTable(
+  names: RulesetNames,
+  published: readonly { readonly ip: string; readonly publications: readonly Publication[] }[],
+): string {
   const { table, bridge, subnet } = names;
   const inside = subnetText(subnet);
   const toContainer = `fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @published_at

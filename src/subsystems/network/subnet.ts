@@ -46,7 +46,8 @@ export function contains(subnet: Subnet, address: number): boolean {
 /** Docker's pools for networks without a subnet of their own, the default bridge's first. */
 export function* candidateSubnets(): Generator<Subnet> {
   for (let second = 17; second <= 31; second++) yield { base: ((172 * 256 + second) << 16) >>> 0, prefixLength: 16 };
-  for (let third = 0; third < 256; third += 16) yield { base: ((192 * 256 + 168) * 65_536 + third * 256) >>> 0, prefixLength: 20 };
+  for (let third = 0; third < 256; third += 16)
+    yield { base: ((192 * 256 + 168) * 65_536 + third * 256) >>> 0, prefixLength: 20 };
 }
 
 /** The MAC that Docker derives from an address: 02:42 and the four bytes. */

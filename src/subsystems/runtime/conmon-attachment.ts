@@ -104,7 +104,8 @@ export class ConmonAttachment implements Attachment {
 
   async write(bytes: Uint8Array): Promise<void> {
     for (let offset = 0; offset < bytes.byteLength; ) {
-      if (this.#ended || this.#inputClosed) throw new EngineError("conflict", "stdin", "the process has ended or its input is closed");
+      if (this.#ended || this.#inputClosed)
+        throw new EngineError("conflict", "stdin", "the process has ended or its input is closed");
       const piece = bytes.subarray(offset, offset + inputBytesMax);
       const written = this.#socket?.write(piece) ?? 0;
       if (written > 0) offset += written;

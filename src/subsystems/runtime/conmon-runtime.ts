@@ -1,8 +1,28 @@
-import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { EngineError, errorMessage } from "#base/errors.ts";
 import type { Logger } from "#base/log.ts";
-import { Cgroup, type CgroupLayout, mendHybrid, prepareParent, readCgroupLayout, removeParent } from "#linux/cgroup/cgroup.ts";
+import {
+  Cgroup,
+  type CgroupLayout,
+  mendHybrid,
+  prepareParent,
+  readCgroupLayout,
+  removeParent,
+} from "#linux/cgroup/cgroup.ts";
 import { bindMount, mountOverlay, mountsBelow, unmount } from "#linux/mount/mount.ts";
 import { commandLine, isAlive, sendSignal } from "#linux/process/process.ts";
 import type { RuntimeResources } from "#spec/oci/runtime.ts";
@@ -44,7 +64,8 @@ function isExecutable(path: string): boolean {
 /** Finds the programs, looks at the host's cgroups, mends what it can. @throws EngineError `unavailable` naming what is missing */
 export async function openRuntime(options: RuntimeOptions): Promise<ConmonRuntime> {
   const conmon = findProgram("conmon");
-  if (conmon === null) throw new EngineError("unavailable", "conmon", "conmon is not installed: apt-get install conmon");
+  if (conmon === null)
+    throw new EngineError("unavailable", "conmon", "conmon is not installed: apt-get install conmon");
   let layout = readCgroupLayout();
   const notices: string[] = [];
   const wanted = options.preferred;
@@ -55,8 +76,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<ConmonRuntim
   }
   const crunWorks = crun !== null && (layout.version === 2 || layout.strayControllers.length === 0);
   const runtime = crunWorks ? crun : findProgram(wanted === undefined || wanted === "crun" ? "runc" : wanted);
-  if (runtime === null) throw new EngineError("unavailable", wanted ?? "crun", `no OCI runtime found: apt-get install ${wanted ?? "crun"}`);
-  if (crun !== null && runtime !== crun && wanted !== "runc") notices.push(`using ${runtime}: crun does not work with this host's cgroups`);
+  if (runtime === null)
+    throw new EngineError("unavailable", wanted ?? "crun", `no OCI runtime found: apt-get install ${wanted ?? "crun"}`);
+  if (crun !== null && runtime !== crun && wanted !== "runc")
+    notices.push(`using ${runtime}: crun does not work with this host's cgroups`);
   prepareParent(layout, options.cgroupParent);
   return new ConmonRuntime(options, conmon, runtime, layout, notices);
 }
@@ -85,7 +108,8 @@ export class ConmonRuntime implements Runtime {
     this.#execs = join(root, "execs");
     this.#containers = join(options.execRoot, "containers");
     rmSync(this.#execs, { recursive: true, force: true });
-    for (const directory of [this.#bundles, this.#state, this.#execs, this.#containers]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+    for (const directory of [this.#bundles, this.#state, this.#execs, this.#containers])
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
     this.name = runtime.split("/").pop() ?? runtime;
     this.cgroupVersion = layout.version;
     const runtimeArguments = [`--root=${this.#state}`];
@@ -164,7 +188,9 @@ export class ConmonRuntime implements Runtime {
   }
 
   async #run(words: readonly string[], id: string): Promise<void> {
-    const child = Bun.spawn([this.#command.runtime, ...this.#command.runtimeArguments, ...words], { stdio: ["ignore", "ignore", "pipe"] });
+    const child = Bun.spawn([this.#command.runtime, ...this.#command.runtimeArguments, ...words], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     const said = await new Response(child.stderr).text();
     if ((await child.exited) !== 0) throw new EngineError("internal", id, `${this.name} ${words[0]}: ${said.trim()}`);
   }
@@ -298,7 +324,12 @@ export class ConmonRuntime implements Runtime {
     const found: Awaited<ReturnType<Runtime["recover"]>> = new Map();
     const known = new Set(ids);
     for (const id of ids) found.set(id, await this.#recoverOne(id));
-    const onDisk = new Set([...readdirSync(this.#bundles), ...readdirSync(this.#state), ...this.#exits.ids(), ...readdirSync(this.#containers)]);
+    const onDisk = new Set([
+      ...readdirSync(this.#bundles),
+      ...readdirSync(this.#state),
+      ...this.#exits.ids(),
+      ...readdirSync(this.#containers),
+    ]);
     for (const id of onDisk) {
       if (known.has(id)) continue;
       this.options.log.info("removing what is left of an unknown container", { container: id });
@@ -308,7 +339,13 @@ export class ConmonRuntime implements Runtime {
     return found;
   }
 
-  async #recoverOne(id: string): Promise<{ state: "running" | "paused"; pid: number; conmonPid: number } | { state: "exited"; exit: Exit } | { state: "gone" }> {
+  async #recoverOne(
+    id: string,
+  ): Promise<
+    | { state: "running" | "paused"; pid: number; conmonPid: number }
+    | { state: "exited"; exit: Exit }
+    | { state: "gone" }
+  > {
     const noted = this.#exits.read(id);
     if (noted !== null) return { state: "exited", exit: this.#exitOf(id, noted) };
     const pid = this.#initPid(id);
@@ -331,7 +368,8 @@ function applyMount(step: Mount, target: string): void {
     bindMount(step.source, target);
     return;
   }
-  if (step.type !== "overlay") throw new EngineError("unsupported", step.type, `cannot mount a snapshot of type ${step.type}`);
+  if (step.type !== "overlay")
+    throw new EngineError("unsupported", step.type, `cannot mount a snapshot of type ${step.type}`);
   const option = (key: string) => step.options.find((text) => text.startsWith(`${key}=`))?.slice(key.length + 1) ?? "";
   mountOverlay(target, option("lowerdir").split(":"), option("upperdir"), option("workdir"));
 }

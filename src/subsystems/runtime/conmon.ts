@@ -2,8 +2,8 @@ import { closeSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "#base/errors.ts";
 import { makePipe } from "#linux/process/process.ts";
-import { startError } from "./start-error.ts";
 import type { TaskRequest } from "./runtime.ts";
+import { startError } from "./start-error.ts";
 
 /** Where a container's bundle and its monitor's files lie. */
 export interface BundlePaths {
@@ -42,7 +42,11 @@ const syncFd = 3;
  * @returns pid of the container's init
  * @throws EngineError with Docker's words when the runtime refuses
  */
-export async function createByConmon(command: ConmonCommand, request: TaskRequest, paths: BundlePaths): Promise<number> {
+export async function createByConmon(
+  command: ConmonCommand,
+  request: TaskRequest,
+  paths: BundlePaths,
+): Promise<number> {
   const { id } = request;
   const words = [command.conmon, "--api-version", "1", "-c", id, "-u", id, "-n", id, "-r", command.runtime];
   for (const argument of command.runtimeArguments) words.push("--runtime-arg", argument);

@@ -4,8 +4,8 @@ import { EngineError } from "#base/errors.ts";
 import { setNonBlocking, setTerminalSize } from "#linux/process/terminal.ts";
 import { DescriptorListener } from "#linux/process/unix-socket.ts";
 import type { StreamChunk } from "#spec/engine-api/frame.ts";
-import { startError } from "./start-error.ts";
 import type { Attachment, ExecProcess, ExecRequest } from "./runtime.ts";
+import { startError } from "./start-error.ts";
 
 /** A runtime that has not begun by then hangs. */
 const startTimeoutMs = 30_000;
@@ -19,7 +19,11 @@ interface Paths {
 type RuntimeProcess = Bun.Subprocess<"pipe" | "ignore", "pipe" | "ignore", "pipe">;
 
 /** Runs a command in a live container by the runtime's `exec`; no monitor stands between. */
-export async function startExec(runtime: readonly string[], directory: string, request: ExecRequest): Promise<ExecProcess> {
+export async function startExec(
+  runtime: readonly string[],
+  directory: string,
+  request: ExecRequest,
+): Promise<ExecProcess> {
   const base = join(directory, request.execId.slice(0, 16));
   const paths: Paths = { process: `${base}.json`, pid: `${base}.pid`, console: `${base}.tty` };
   writeFileSync(paths.process, JSON.stringify(request.process), { mode: 0o600 });
@@ -73,14 +77,25 @@ function readPid(path: string): number | null {
   return /^\d+/.test(text) ? Number.parseInt(text, 10) : null;
 }
 
-function execProcess(child: RuntimeProcess, exited: Promise<number>, pid: number, master: number | null, request: ExecRequest): ExecProcess {
+function execProcess(
+  child: RuntimeProcess,
+  exited: Promise<number>,
+  pid: number,
+  master: number | null,
+  request: ExecRequest,
+): ExecProcess {
   if (master !== null) {
     setNonBlocking(master);
     const terminal = new TerminalAttachment(master, request.attachOutput);
     void exited.then(() => terminal.processEnded());
     const size = request.process.consoleSize;
     if (size !== undefined) setTerminalSize(master, size.width, size.height);
-    return { pid, exited, attachment: request.attachOutput ? terminal : null, resize: (width, height) => terminal.resize(width, height) };
+    return {
+      pid,
+      exited,
+      attachment: request.attachOutput ? terminal : null,
+      resize: (width, height) => terminal.resize(width, height),
+    };
   }
   const attachment = request.attachOutput ? pipeAttachment(child) : null;
   if (attachment === null) void drain(child.stderr);
@@ -120,11 +135,21 @@ function pipeAttachment(child: RuntimeProcess): Attachment {
 }
 
 /** Both streams in the order in which their chunks arrive; each is read only when the consumer wants more. */
-async function* merged(stdout: ReadableStream<Uint8Array> | null, stderr: ReadableStream<Uint8Array>): AsyncGenerator<StreamChunk> {
-  type Turn = { kind: StreamChunk["kind"]; result: ReadableStreamReadResult<Uint8Array>; reader: ReadableStreamDefaultReader<Uint8Array> };
+async function* merged(
+  stdout: ReadableStream<Uint8Array> | null,
+  stderr: ReadableStream<Uint8Array>,
+): AsyncGenerator<StreamChunk> {
+  type Turn = {
+    kind: StreamChunk["kind"];
+    result: ReadableStreamReadResult<Uint8Array>;
+    reader: ReadableStreamDefaultReader<Uint8Array>;
+  };
   const turns = new Map<StreamChunk["kind"], Promise<Turn>>();
   const ask = (kind: StreamChunk["kind"], reader: ReadableStreamDefaultReader<Uint8Array>) =>
-    turns.set(kind, reader.read().then((result) => ({ kind, result: result as ReadableStreamReadResult<Uint8Array>, reader })));
+    turns.set(
+      kind,
+      reader.read().then((result) => ({ kind, result: result as ReadableStreamReadResult<Uint8Array>, reader })),
+    );
   if (stdout !== null) ask("stdout", stdout.getReader() as ReadableStreamDefaultReader<Uint8Array>);
   ask("stderr", stderr.getReader() as ReadableStreamDefaultReader<Uint8Array>);
   while (turns.size > 0) {

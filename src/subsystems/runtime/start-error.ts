@@ -23,11 +23,15 @@ export function startError(doing: "create" | "exec", subject: string, said: stri
   }
   const aboutCommand = text.includes("executable") || text.includes(command);
   if (aboutCommand && /not found in \$PATH/.test(text)) {
-    const why = command.includes("/") ? `stat ${command}: no such file or directory` : "executable file not found in $PATH";
+    const why = command.includes("/")
+      ? `stat ${command}: no such file or directory`
+      : "executable file not found in $PATH";
     return new EngineError("invalid", subject, `${prefix}exec: ${quoted}: ${why}`);
   }
   if (aboutCommand && /No such file or directory/i.test(text)) {
-    const why = command.includes("/") ? `stat ${command}: no such file or directory` : "executable file not found in $PATH";
+    const why = command.includes("/")
+      ? `stat ${command}: no such file or directory`
+      : "executable file not found in $PATH";
     return new EngineError("invalid", subject, `${prefix}exec: ${quoted}: ${why}`);
   }
   if (aboutCommand && /permission denied/i.test(text)) {

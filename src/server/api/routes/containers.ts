@@ -8,14 +8,22 @@ import { parseCreateRequest } from "../request-shapes.ts";
 import type { ApiRequest, Routes } from "../router.ts";
 import { streamType, wireBytes } from "../streams/hijack.ts";
 
-const waitConditions: Record<string, WaitCondition> = { "": "not-running", "not-running": "not-running", "next-exit": "next-exit", removed: "removed" };
+const waitConditions: Record<string, WaitCondition> = {
+  "": "not-running",
+  "not-running": "not-running",
+  "next-exit": "next-exit",
+  removed: "removed",
+};
 
 const idOf = (request: ApiRequest): string => request.params["id"] ?? "";
 
 function stopOptions(query: URLSearchParams): { signal?: string; timeoutSeconds?: number } {
   const signal = query.get("signal");
   const timeoutSeconds = number(query, "t");
-  return { ...(signal !== null && signal !== "" && { signal }), ...(timeoutSeconds !== undefined && { timeoutSeconds }) };
+  return {
+    ...(signal !== null && signal !== "" && { signal }),
+    ...(timeoutSeconds !== undefined && { timeoutSeconds }),
+  };
 }
 
 /** Everything under /containers that is not exec. */
@@ -37,8 +45,10 @@ export function containerRoutes({ containers }: { readonly containers: Container
       return created(await containers.create(request.query.get("name") ?? undefined, body));
     },
     "POST /containers/prune": async ({ query }) => ok(await containers.prune(filters(query))),
-    "GET /containers/{id}/json": async (request) => ok(await containers.inspect(idOf(request), { size: flag(request.query, "size") })),
-    "GET /containers/{id}/top": async (request) => ok(await containers.top(idOf(request), request.query.get("ps_args") ?? "")),
+    "GET /containers/{id}/json": async (request) =>
+      ok(await containers.inspect(idOf(request), { size: flag(request.query, "size") })),
+    "GET /containers/{id}/top": async (request) =>
+      ok(await containers.top(idOf(request), request.query.get("ps_args") ?? "")),
     "GET /containers/{id}/logs": (request) => logs(containers, request),
     "POST /containers/{id}/start": async (request) => {
       await containers.start(idOf(request));
@@ -86,7 +96,8 @@ export function containerRoutes({ containers }: { readonly containers: Container
 async function wait(containers: Containers, request: ApiRequest): Promise<Reply> {
   const text = request.query.get("condition") ?? "";
   const condition = waitConditions[text];
-  if (condition === undefined) throw new EngineError("invalid", "condition", `invalid condition: ${JSON.stringify(text)}`);
+  if (condition === undefined)
+    throw new EngineError("invalid", "condition", `invalid condition: ${JSON.stringify(text)}`);
   // An unknown container must be a 404, so it is looked for before the headers go out.
   await containers.inspect(idOf(request));
   return { kind: "later", body: containers.wait(idOf(request), condition, request.signal) };

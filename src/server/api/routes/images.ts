@@ -17,25 +17,38 @@ export function imageRoutes({ images }: { readonly images: Images }): Routes {
   };
   return {
     "GET /images/json": async ({ query, version }) => {
-      const list = await images.list({ all: flag(query, "all"), filters: filters(query), sharedSize: flag(query, "shared-size") });
+      const list = await images.list({
+        all: flag(query, "all"),
+        filters: filters(query),
+        sharedSize: flag(query, "shared-size"),
+      });
       return ok(list.map((image) => forVersion("image-summary", version, image)));
     },
     "POST /images/create": (request) => createImage(images, request),
-    "POST /images/load": ({ body, query }) => ({ kind: "messages", messages: images.load(body, { quiet: flag(query, "quiet") }) }),
+    "POST /images/load": ({ body, query }) => ({
+      kind: "messages",
+      messages: images.load(body, { quiet: flag(query, "quiet") }),
+    }),
     "GET /images/get": ({ query }) => save(query.getAll("names")),
     "POST /images/prune": async ({ query }) => {
       const { deleted, spaceReclaimed } = await images.prune(filters(query));
       return ok({ ImagesDeleted: deleted, SpaceReclaimed: spaceReclaimed });
     },
     "GET /images/{name:path}/get": (request) => save([nameOf(request)]),
-    "GET /images/{name:path}/json": async (request) => ok(forVersion("image-inspect", request.version, await images.inspect(nameOf(request)))),
+    "GET /images/{name:path}/json": async (request) =>
+      ok(forVersion("image-inspect", request.version, await images.inspect(nameOf(request)))),
     "GET /images/{name:path}/history": async (request) => ok(await images.history(nameOf(request))),
     "POST /images/{name:path}/tag": async (request) => {
       await images.tag(nameOf(request), request.query.get("repo") ?? "", request.query.get("tag") ?? "");
       return { kind: "empty", status: 201 };
     },
     "DELETE /images/{name:path}": async (request) =>
-      ok(await images.remove(nameOf(request), { force: flag(request.query, "force"), noPrune: flag(request.query, "noprune") })),
+      ok(
+        await images.remove(nameOf(request), {
+          force: flag(request.query, "force"),
+          noPrune: flag(request.query, "noprune"),
+        }),
+      ),
   };
 }
 
@@ -44,7 +57,12 @@ function createImage(images: Images, request: ApiRequest): Reply {
   const from = query.get("fromImage") ?? "";
   if (from !== "") return { kind: "messages", messages: pull(images, from, query.get("tag") ?? "") };
   const source = query.get("fromSrc") ?? "";
-  if (source !== "-") throw new EngineError("unsupported", source, "importing from a URL is not supported: send the archive and fromSrc=-");
+  if (source !== "-")
+    throw new EngineError(
+      "unsupported",
+      source,
+      "importing from a URL is not supported: send the archive and fromSrc=-",
+    );
   return { kind: "messages", messages: importImage(images, request) };
 }
 
@@ -68,7 +86,11 @@ async function* pull(images: Images, name: string, tag: string): AsyncGenerator<
   } catch (error) {
     if (!isEngineError(error, "not-found")) throw error;
     if (reference !== "hello-world:latest") {
-      throw new EngineError("not-found", reference, `cannot pull ${reference}: no registry can be reached by this version; use "load" or "import"`);
+      throw new EngineError(
+        "not-found",
+        reference,
+        `cannot pull ${reference}: no registry can be reached by this version; use "load" or "import"`,
+      );
     }
     yield { status: "No registry can be reached: using the hello-world image that is built into Skiff" };
     await images.ensureHelloWorld();

@@ -14,6 +14,13 @@ const noSwarm: Handler = ({ method, params }) => {
 const swarmPaths = ["/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs"];
 
 export const swarmRoutes: Routes = {
-  ...Object.fromEntries(swarmPaths.flatMap((path) => [[`GET ${path}`, noSwarm], [`GET ${path}/{rest:path}`, noSwarm], [`POST ${path}/{rest:path}`, noSwarm], [`DELETE ${path}/{rest:path}`, noSwarm]])),
+  ...Object.fromEntries(
+    swarmPaths.flatMap((path) => [
+      [`GET ${path}`, noSwarm],
+      [`GET ${path}/{rest:path}`, noSwarm],
+      [`POST ${path}/{rest:path}`, noSwarm],
+      [`DELETE ${path}/{rest:path}`, noSwarm],
+    ]),
+  ),
   "GET /plugins": () => ok([]),
 };

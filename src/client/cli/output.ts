@@ -1,0 +1,41 @@
+import { writeSync } from "node:fs";
+import type { Output } from "./command.ts";
+
+/** Writes all of it, waiting where the pipe is full; a reader that went away ends the program quietly, as SIGPIPE does. */
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let offset = 0; offset < bytes.byteLength; ) {
+    try {
+      offset += writeSync(fd, bytes, offset);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : "";
+      if (code === "EPIPE") process.exit(141);
+      if (code !== "EAGAIN") throw error;
+      Bun.sleepSync(1);
+    }
+  }
+}
+
+const stdoutFd = 1;
+const stderrFd = 2;
+
+/** The user's terminal or pipe. */
+export function standardOutput(): Output {
+  return {
+    line: (text) => writeAll(stdoutFd, Buffer.from(`${text}\n`)),
+    async write(bytes) {
+      writeAll(stdoutFd, typeof bytes === "string" ? Buffer.from(bytes) : bytes);
+    },
+    error: (text) => writeAll(stderrFd, Buffer.from(`${text}\n`)),
+    get isTerminal() {
+      return process.stdout.isTTY === true;
+    },
+    get columns() {
+      return process.stdout.columns ?? 80;
+    },
+  };
+}
+
+/** Raw bytes to stdout or stderr, for a container's own output. */
+export function writeRaw(stream: "stdout" | "stderr", bytes: Uint8Array): void {
+  writeAll(stream === "stdout" ? stdoutFd : stderrFd, bytes);
+}
