@@ -2,4 +2,4 @@
 export const programVersion = "0.1.0";
 
 /** The commit it was built from; `dev` when run from the sources. */
-export const programCommit: string = process.env["SKIFF_BUILD"] ?? "dev";
+export const programCommit: string = process.env.SKIFF_BUILD ?? "dev";

@@ -36,7 +36,7 @@ export const socketDefault = "/run/skiff.sock";
 
 /** The folder of Docker's client configuration; Skiff reads the same. */
 export function configDirectory(environment: Record<string, string | undefined> = process.env): string {
-  return environment["DOCKER_CONFIG"] || join(environment["HOME"] || homedir(), ".docker");
+  return environment.DOCKER_CONFIG || join(environment.HOME || homedir(), ".docker");
 }
 
 /**
@@ -47,8 +47,8 @@ export function chooseEndpoint(options: EndpointOptions, environment: Record<str
   if (options.host !== undefined && options.context !== undefined) {
     throw new Error("conflicting options: cannot specify both --host and --context");
   }
-  const fromEnvironment = environment["DOCKER_HOST"] || undefined;
-  const contextName = options.context ?? (fromEnvironment === undefined ? environment["DOCKER_CONTEXT"] : undefined);
+  const fromEnvironment = environment.DOCKER_HOST || undefined;
+  const contextName = options.context ?? (fromEnvironment === undefined ? environment.DOCKER_CONTEXT : undefined);
   const named =
     options.host === undefined && contextName !== undefined && contextName !== "" && contextName !== "default"
       ? contextHost(contextName, environment)
@@ -84,9 +84,9 @@ function tlsMaterial(
   environment: Record<string, string | undefined>,
   always: boolean,
 ): TlsMaterial | null {
-  const verify = options.tlsVerify ?? (environment["DOCKER_TLS_VERIFY"] ?? "") !== "";
+  const verify = options.tlsVerify ?? (environment.DOCKER_TLS_VERIFY ?? "") !== "";
   if (!verify && options.tls !== true && !always) return null;
-  const folder = environment["DOCKER_CERT_PATH"] || configDirectory(environment);
+  const folder = environment.DOCKER_CERT_PATH || configDirectory(environment);
   const read = (path: string | undefined, name: string) => {
     const file = path ?? join(folder, name);
     return existsSync(file) ? readFileSync(file, "utf8") : undefined;

@@ -65,8 +65,8 @@ export interface Command<T extends FlagTable = FlagTable> {
   readonly flags: T;
   /** Flags end at the first argument: what follows belongs to the container. */
   readonly stopsAtFirstArgument?: boolean;
-  /** @returns the exit code, 0 when nothing */
-  run(context: CommandContext<T>): Promise<number | undefined> | Promise<void>;
+  /** @returns the exit code; 0 when it is no number */
+  run(context: CommandContext<T>): Promise<unknown>;
 }
 
 /** Gives a table its type. */

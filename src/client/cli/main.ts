@@ -6,7 +6,7 @@ import { standardOutput } from "./output.ts";
 import { parseArguments, shownPath } from "./parse.ts";
 import { groups, registry, spellings } from "./registry.ts";
 
-const version = process.env["SKIFF_BUILD"] ?? "dev";
+const version = process.env.SKIFF_BUILD ?? "dev";
 const out = standardOutput();
 /** Commands that work on containers directly put the program's name before the daemon's words, as Docker does. */
 const prefixed = new Set(["container run", "container create", "container start"]);
@@ -66,7 +66,7 @@ function globalFlags(argv: readonly string[]) {
     run: async () => {},
   };
   const { flags, given, args } = parseArguments(root, argv);
-  if (flags.config !== undefined) process.env["DOCKER_CONFIG"] = flags.config;
+  if (flags.config !== undefined) process.env.DOCKER_CONFIG = flags.config;
   if (flags.host.length > 1) throw new CliError("Specify only one -H");
   const options: EndpointOptions = {
     ...(flags.host[0] !== undefined && { host: flags.host[0] }),
@@ -118,7 +118,8 @@ async function runCommand(
         return engine;
       },
     };
-    return (await command.run(context)) ?? 0;
+    const code = await command.run(context);
+    return typeof code === "number" ? code : 0;
   } catch (error) {
     if (error instanceof CliError) {
       if (error.showsHelp === "usage") out.error(`${error.message}\n\n${usageLine(command)}\n${hint}`);

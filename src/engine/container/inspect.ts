@@ -28,7 +28,7 @@ function inspectState(state: ContainerState): ContainerInspectState {
 
 function networkSettings(container: Container): NetworkSettings {
   const { sandbox, definition } = container.record;
-  const main = sandbox?.endpoints["bridge"];
+  const main = sandbox?.endpoints.bridge;
   const wanted = definition.networking.EndpointsConfig ?? { [definition.hostConfig.NetworkMode ?? "bridge"]: {} };
   const idle = Object.fromEntries(
     Object.entries(wanted)

@@ -131,7 +131,7 @@ export async function listContainers(
     .sort((a, b) => (a.record.definition.createdAt < b.record.definition.createdAt ? 1 : -1));
   const names = new Set([
     ...everything.map((container) => container.record.definition.config.Image),
-    ...(options.filters["ancestor"] ?? []),
+    ...(options.filters.ancestor ?? []),
   ]);
   const images = await resolveAll(rooms.images, names);
   const matches = containerPredicate(options.filters, {

@@ -41,10 +41,10 @@ function matchesSubject(
   attributes: Record<string, string>,
 ): boolean {
   if (key === "image" && message.Type === "container") {
-    const image = attributes["image"] ?? "";
+    const image = attributes.image ?? "";
     return image === value || image.split(":")[0] === value;
   }
   if (message.Type !== key) return false;
-  const name = attributes["name"] ?? "";
+  const name = attributes.name ?? "";
   return id === value || name === value || (value.length > 0 && id.startsWith(value)) || name.split(":")[0] === value;
 }

@@ -40,7 +40,7 @@ export class Events {
     if (happening.type === "container" || happening.type === "image") {
       message.status = happening.action;
       message.id = happening.id;
-      const from = happening.attributes["image"];
+      const from = happening.attributes.image;
       if (happening.type === "container" && from !== undefined) message.from = from;
     }
     this.#history.push(message);

@@ -41,8 +41,8 @@ interface Change {
 
 /** What newer versions dropped or renamed, given back to older clients. Applied newest first. */
 const changes: readonly Change[] = [
-  { before: 44, answer: "image-summary", convert: (body) => ({ ...body, VirtualSize: body["Size"] }) },
-  { before: 44, answer: "image-inspect", convert: (body) => ({ ...body, VirtualSize: body["Size"] }) },
+  { before: 44, answer: "image-summary", convert: (body) => ({ ...body, VirtualSize: body.Size }) },
+  { before: 44, answer: "image-inspect", convert: (body) => ({ ...body, VirtualSize: body.Size }) },
 ];
 
 /** `body` as a client of `version` expects it. */

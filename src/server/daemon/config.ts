@@ -131,7 +131,7 @@ function checkedValue(
 function check(values: FlagValues): DaemonConfig {
   const dataRoot = absolute(text(values, "data-root") ?? dataRootDefault, "data-root");
   const execRoot = absolute(text(values, "exec-root") ?? execRootDefault, "exec-root");
-  const level = values["debug"] === true ? "debug" : (text(values, "log-level") ?? "info");
+  const level = values.debug === true ? "debug" : (text(values, "log-level") ?? "info");
   if (!logLevels.includes(level))
     throw new EngineError("invalid", "log-level", `unable to parse logging level: ${level}`);
   const driver = text(values, "storage-driver");
@@ -147,7 +147,7 @@ function check(values: FlagValues): DaemonConfig {
       "You specified -b & --bip, mutually exclusive options. Please specify only one",
     );
   }
-  const hosts = (values["host"] as readonly string[] | undefined) ?? [`unix://${socketDefault}`];
+  const hosts = (values.host as readonly string[] | undefined) ?? [`unix://${socketDefault}`];
   const tls = tlsFiles(values);
   const listen = hosts.map(parseListen);
   for (const place of listen) refuseInsecure(place, tls, values["force-insecure-tcp"] === true);
@@ -193,8 +193,8 @@ export function parseListen(host: string): Listen {
 }
 
 function tlsFiles(values: FlagValues): TlsFiles | null {
-  const verify = values["tlsverify"] === true;
-  if (!verify && values["tls"] !== true) return null;
+  const verify = values.tlsverify === true;
+  if (!verify && values.tls !== true) return null;
   const [ca, cert, key] = [text(values, "tlscacert"), text(values, "tlscert"), text(values, "tlskey")];
   if (cert === undefined || key === undefined)
     throw new EngineError("invalid", "tls", "TLS needs --tlscert and --tlskey");

@@ -40,10 +40,10 @@ function descriptor(value: unknown, what: string, field: string): Descriptor {
   const { digest, size } = object;
   if (typeof digest !== "string" || !isDigest(digest)) throw fail(what, `${field}.digest is no sha256 digest`);
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) throw fail(what, `${field}.size is no size`);
-  const annotations = object["annotations"];
-  const platform = object["platform"];
+  const annotations = object.annotations;
+  const platform = object.platform;
   return {
-    mediaType: optionalText(object["mediaType"], what, `${field}.mediaType`) ?? "",
+    mediaType: optionalText(object.mediaType, what, `${field}.mediaType`) ?? "",
     digest,
     size,
     ...(annotations !== undefined &&
@@ -60,10 +60,10 @@ function textMap(value: unknown, what: string, field: string): Record<string, st
 
 function parsePlatform(value: unknown, what: string): Platform {
   const object = asObject(value, what, "platform");
-  const variant = optionalText(object["variant"], what, "platform.variant");
+  const variant = optionalText(object.variant, what, "platform.variant");
   return {
-    architecture: optionalText(object["architecture"], what, "platform.architecture") ?? "",
-    os: optionalText(object["os"], what, "platform.os") ?? "",
+    architecture: optionalText(object.architecture, what, "platform.architecture") ?? "",
+    os: optionalText(object.os, what, "platform.os") ?? "",
     ...(variant !== undefined && { variant }),
   };
 }
@@ -72,13 +72,13 @@ function parsePlatform(value: unknown, what: string): Platform {
 export function parseManifest(bytes: Uint8Array): Manifest {
   const what = "manifest";
   const json = parseJson(bytes, what);
-  if (json["schemaVersion"] !== 2) throw fail(what, "schemaVersion is not 2");
-  const mediaType = optionalText(json["mediaType"], what, "mediaType");
+  if (json.schemaVersion !== 2) throw fail(what, "schemaVersion is not 2");
+  const mediaType = optionalText(json.mediaType, what, "mediaType");
   return {
     schemaVersion: 2,
     ...(mediaType !== undefined && { mediaType }),
-    config: descriptor(json["config"], what, "config"),
-    layers: asArray(json["layers"], what, "layers").map((layer, index) => descriptor(layer, what, `layers[${index}]`)),
+    config: descriptor(json.config, what, "config"),
+    layers: asArray(json.layers, what, "layers").map((layer, index) => descriptor(layer, what, `layers[${index}]`)),
   };
 }
 
@@ -86,12 +86,12 @@ export function parseManifest(bytes: Uint8Array): Manifest {
 export function parseIndex(bytes: Uint8Array): Index {
   const what = "index";
   const json = parseJson(bytes, what);
-  if (json["schemaVersion"] !== 2) throw fail(what, "schemaVersion is not 2");
-  const mediaType = optionalText(json["mediaType"], what, "mediaType");
+  if (json.schemaVersion !== 2) throw fail(what, "schemaVersion is not 2");
+  const mediaType = optionalText(json.mediaType, what, "mediaType");
   return {
     schemaVersion: 2,
     ...(mediaType !== undefined && { mediaType }),
-    manifests: asArray(json["manifests"], what, "manifests").map((entry, index) =>
+    manifests: asArray(json.manifests, what, "manifests").map((entry, index) =>
       descriptor(entry, what, `manifests[${index}]`),
     ),
   };
@@ -115,7 +115,7 @@ function runConfig(value: unknown): ImageRunConfig | undefined {
   for (const field of ["User", "WorkingDir", "StopSignal"]) optionalText(object[field], what, `config.${field}`);
   for (const field of ["ExposedPorts", "Volumes"])
     if (object[field] != null) asObject(object[field], what, `config.${field}`);
-  if (object["Labels"] != null) textMap(object["Labels"], what, "config.Labels");
+  if (object.Labels != null) textMap(object.Labels, what, "config.Labels");
   return Object.fromEntries(Object.entries(object).filter(([, field]) => field !== null)) as ImageRunConfig;
 }
 
@@ -123,18 +123,18 @@ function runConfig(value: unknown): ImageRunConfig | undefined {
 export function parseImageConfig(bytes: Uint8Array): ImageConfig {
   const what = "image config";
   const json = parseJson(bytes, what);
-  const rootfs = asObject(json["rootfs"], what, "rootfs");
-  const diffIds = asArray(rootfs["diff_ids"] ?? [], what, "rootfs.diff_ids").map((id) => {
+  const rootfs = asObject(json.rootfs, what, "rootfs");
+  const diffIds = asArray(rootfs.diff_ids ?? [], what, "rootfs.diff_ids").map((id) => {
     if (typeof id !== "string") throw fail(what, "rootfs.diff_ids holds something that is not a string");
     return parseDiffId(id);
   });
-  const created = optionalText(json["created"], what, "created");
-  const author = optionalText(json["author"], what, "author");
-  const config = runConfig(json["config"]);
+  const created = optionalText(json.created, what, "created");
+  const author = optionalText(json.author, what, "author");
+  const config = runConfig(json.config);
   const history =
-    json["history"] == null
+    json.history == null
       ? undefined
-      : asArray(json["history"], what, "history").map((entry) => asObject(entry, what, "history") as HistoryEntry);
+      : asArray(json.history, what, "history").map((entry) => asObject(entry, what, "history") as HistoryEntry);
   return {
     ...parsePlatform(json, what),
     rootfs: { type: "layers", diff_ids: diffIds },

@@ -35,7 +35,7 @@ function arm64Code(textAddress: bigint, length: number): Uint8Array {
     svc,
   ];
   const code = new DataView(new ArrayBuffer(words.length * 4));
-  words.forEach((word, index) => code.setUint32(index * 4, word, true));
+  for (const [index, word] of words.entries()) code.setUint32(index * 4, word, true);
   return new Uint8Array(code.buffer);
 }
 

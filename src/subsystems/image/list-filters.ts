@@ -29,7 +29,7 @@ const keys: Record<string, (value: string, store: ImageStore) => Predicate> = {
     };
   },
   "label!": (value, store) => {
-    const has = keys["label"]?.(value, store);
+    const has = keys.label?.(value, store);
     return (candidate) => has?.(candidate) === false;
   },
   before: (value, store) => {

@@ -293,7 +293,7 @@ export class LocalNetworks implements Networks {
 }
 
 function bridgeAddress(sandbox: NetworkSandbox): string | null {
-  return sandbox.endpoints["bridge"]?.IPAddress || null;
+  return sandbox.endpoints.bridge?.IPAddress || null;
 }
 
 function portMap(publications: readonly Publication[], exposed: readonly string[]): PortMap {

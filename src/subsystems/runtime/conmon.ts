@@ -60,7 +60,7 @@ export async function createByConmon(
   try {
     const conmon = Bun.spawn(words, {
       stdio: ["ignore", "ignore", "ignore", writeFd],
-      env: { PATH: Bun.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin", _OCI_SYNCPIPE: String(syncFd) },
+      env: { PATH: Bun.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin", _OCI_SYNCPIPE: String(syncFd) },
       cwd: paths.directory,
       detached: true,
     });

@@ -39,7 +39,7 @@ export async function startExec(
   const pipesOut = request.attachOutput && !request.terminal;
   const child: RuntimeProcess = Bun.spawn(words, {
     stdio: [request.attachStdin && !request.terminal ? "pipe" : "ignore", pipesOut ? "pipe" : "ignore", "pipe"],
-    env: { PATH: Bun.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin" },
+    env: { PATH: Bun.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin" },
     detached: true,
   });
   const { master, pid } = await begun(child, listener, paths, request);

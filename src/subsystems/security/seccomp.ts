@@ -169,27 +169,27 @@ export function parseSeccomp(text: string, capabilities: readonly string[], host
   const profile = record(json, "profile");
   const has = new Set(capabilities);
   const syscalls: RuntimeRule[] = [];
-  for (const [position, entry] of list(profile["syscalls"], "syscalls").entries()) {
+  for (const [position, entry] of list(profile.syscalls, "syscalls").entries()) {
     const what = `syscalls[${position}]`;
     const rule = record(entry, what);
-    if (!holds(condition(rule["includes"], `${what}.includes`), has, host)) continue;
-    if (touches(condition(rule["excludes"], `${what}.excludes`), has, host)) continue;
-    const names = texts(rule["names"], `${what}.names`);
-    if (typeof rule["name"] === "string" && rule["name"] !== "") names.push(rule["name"]);
+    if (!holds(condition(rule.includes, `${what}.includes`), has, host)) continue;
+    if (touches(condition(rule.excludes, `${what}.excludes`), has, host)) continue;
+    const names = texts(rule.names, `${what}.names`);
+    if (typeof rule.name === "string" && rule.name !== "") names.push(rule.name);
     if (names.length === 0) continue;
-    const args = list(rule["args"], `${what}.args`).map((argument) => parseArgument(argument, `${what}.args`));
+    const args = list(rule.args, `${what}.args`).map((argument) => parseArgument(argument, `${what}.args`));
     syscalls.push({
       names,
-      action: action(rule["action"], what),
-      ...(rule["errnoRet"] !== undefined && { errnoRet: natural(rule["errnoRet"], `${what}.errnoRet`) }),
+      action: action(rule.action, what),
+      ...(rule.errnoRet !== undefined && { errnoRet: natural(rule.errnoRet, `${what}.errnoRet`) }),
       ...(args.length > 0 && { args }),
     });
   }
-  const flags = texts(profile["flags"], "flags");
+  const flags = texts(profile.flags, "flags");
   return {
-    defaultAction: action(profile["defaultAction"], "defaultAction"),
-    ...(profile["defaultErrnoRet"] !== undefined && {
-      defaultErrnoRet: natural(profile["defaultErrnoRet"], "defaultErrnoRet"),
+    defaultAction: action(profile.defaultAction, "defaultAction"),
+    ...(profile.defaultErrnoRet !== undefined && {
+      defaultErrnoRet: natural(profile.defaultErrnoRet, "defaultErrnoRet"),
     }),
     architectures: parseArchitectures(profile, host),
     ...(flags.length > 0 && { flags }),
@@ -199,21 +199,21 @@ export function parseSeccomp(text: string, capabilities: readonly string[], host
 
 function parseArgument(value: unknown, what: string) {
   const argument = record(value, what);
-  const op = argument["op"];
+  const op = argument.op;
   if (typeof op !== "string" || !operators.test(op)) {
     throw new EngineError("invalid", what, `Decoding seccomp profile failed: unknown operator ${JSON.stringify(op)}`);
   }
   return {
-    index: natural(argument["index"], `${what}.index`),
-    value: natural(argument["value"], `${what}.value`),
-    ...(argument["valueTwo"] !== undefined && { valueTwo: natural(argument["valueTwo"], `${what}.valueTwo`) }),
+    index: natural(argument.index, `${what}.index`),
+    value: natural(argument.value, `${what}.value`),
+    ...(argument.valueTwo !== undefined && { valueTwo: natural(argument.valueTwo, `${what}.valueTwo`) }),
     op,
   };
 }
 
 function parseArchitectures(profile: Record<string, unknown>, host: SeccompHost): string[] {
-  const plain = texts(profile["architectures"], "architectures");
-  const map = list(profile["archMap"], "archMap").map((entry) => record(entry, "archMap"));
+  const plain = texts(profile.architectures, "architectures");
+  const map = list(profile.archMap, "archMap").map((entry) => record(entry, "archMap"));
   if (plain.length > 0 && map.length > 0) {
     throw new EngineError(
       "invalid",
@@ -224,8 +224,8 @@ function parseArchitectures(profile: Record<string, unknown>, host: SeccompHost)
   if (map.length === 0) return plain;
   const native = architectures[host.architecture]?.[0];
   for (const entry of map) {
-    if (entry["architecture"] === native && native !== undefined) {
-      return [native, ...texts(entry["subArchitectures"], "archMap.subArchitectures")];
+    if (entry.architecture === native && native !== undefined) {
+      return [native, ...texts(entry.subArchitectures, "archMap.subArchitectures")];
     }
   }
   return [];

@@ -41,7 +41,7 @@ export function checkDriverOptions(name: string, options: Readonly<Record<string
       throw new EngineError("invalid", key, `create ${name}: missing required option: ${JSON.stringify(missing)}`);
     }
   }
-  if ((options["size"] ?? "") !== "") {
+  if ((options.size ?? "") !== "") {
     throw new EngineError("invalid", "size", `create ${name}: quota size requested but no quota support`);
   }
 }
@@ -60,9 +60,9 @@ const passedOver = new Set(["rw", "suid", "dev", "exec", "defaults", ""]);
 export function mountCall(options: Readonly<Record<string, string>>) {
   let flags = 0;
   const data: string[] = [];
-  for (const option of (options["o"] ?? "").split(",")) {
+  for (const option of (options.o ?? "").split(",")) {
     if (Object.hasOwn(flagNames, option)) flags |= flagNames[option] ?? 0;
     else if (!passedOver.has(option)) data.push(option);
   }
-  return { source: options["device"] ?? "", type: options["type"] ?? "", flags, data: data.join(",") };
+  return { source: options.device ?? "", type: options.type ?? "", flags, data: data.join(",") };
 }

@@ -5,12 +5,12 @@ import { CliError, type Output } from "../command.ts";
 export async function forEach(
   out: Output,
   names: readonly string[],
-  work: (name: string) => Promise<string | void>,
+  work: (name: string) => Promise<unknown>,
 ): Promise<void> {
   let failed = false;
   const done = names.map((name) =>
     work(name).then(
-      (text) => ({ text: text ?? name }),
+      (text) => ({ text: typeof text === "string" ? text : name }),
       (error: unknown) => ({ error }),
     ),
   );
@@ -31,7 +31,7 @@ export async function forEach(
 export async function forEachInTurn(
   out: Output,
   names: readonly string[],
-  work: (name: string) => Promise<string | void>,
+  work: (name: string) => Promise<unknown>,
 ): Promise<void> {
   let failed = false;
   for (const name of names) {

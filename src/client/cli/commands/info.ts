@@ -61,16 +61,16 @@ export const version = command({
         ].join("\n"),
       );
       if (server !== null) {
-        const name = (server["Platform"] as { Name?: string } | undefined)?.Name ?? "";
+        const name = (server.Platform as { Name?: string } | undefined)?.Name ?? "";
         const deep = (label: string, value: unknown) => `  ${`${label}:`.padEnd(17)}${String(value)}`;
         out.line(
           [
             `\nServer: ${name}`.trimEnd(),
             " Engine:",
-            deep("Version", server["Version"]),
-            deep("API version", `${String(server["ApiVersion"])} (minimum version ${String(server["MinAPIVersion"])})`),
-            deep("Git commit", server["GitCommit"]),
-            deep("OS/Arch", `${String(server["Os"])}/${String(server["Arch"])}`),
+            deep("Version", server.Version),
+            deep("API version", `${String(server.ApiVersion)} (minimum version ${String(server.MinAPIVersion)})`),
+            deep("Git commit", server.GitCommit),
+            deep("OS/Arch", `${String(server.Os)}/${String(server.Arch)}`),
           ].join("\n"),
         );
       }
@@ -93,8 +93,8 @@ export const info = command({
       return;
     }
     const text = (key: string) => String(data[key] ?? "");
-    const runtimes = Object.keys((data["Runtimes"] as Json | undefined) ?? {}).join(" ");
-    const plugins = (data["Plugins"] ?? {}) as Record<string, string[] | null>;
+    const runtimes = Object.keys((data.Runtimes as Json | undefined) ?? {}).join(" ");
+    const plugins = (data.Plugins ?? {}) as Record<string, string[] | null>;
     const lines = [
       `Containers: ${text("Containers")}`,
       ` Running: ${text("ContainersRunning")}`,
@@ -107,14 +107,14 @@ export const info = command({
       `Cgroup Driver: ${text("CgroupDriver")}`,
       `Cgroup Version: ${text("CgroupVersion")}`,
       "Plugins:",
-      ` Volume: ${(plugins["Volume"] ?? []).join(" ")}`,
-      ` Network: ${(plugins["Network"] ?? []).join(" ")}`,
-      ` Log: ${(plugins["Log"] ?? []).join(" ")}`,
+      ` Volume: ${(plugins.Volume ?? []).join(" ")}`,
+      ` Network: ${(plugins.Network ?? []).join(" ")}`,
+      ` Log: ${(plugins.Log ?? []).join(" ")}`,
       "Swarm: inactive",
       `Runtimes: ${runtimes}`,
       `Default Runtime: ${text("DefaultRuntime")}`,
       "Security Options:",
-      ...((data["SecurityOptions"] as string[] | null) ?? []).map(
+      ...((data.SecurityOptions as string[] | null) ?? []).map(
         (option) =>
           ` ${option
             .replace(/^name=/, "")
@@ -126,7 +126,7 @@ export const info = command({
       `OSType: ${text("OSType")}`,
       `Architecture: ${text("Architecture")}`,
       `CPUs: ${text("NCPU")}`,
-      `Total Memory: ${binarySize(Number(data["MemTotal"] ?? 0))}`,
+      `Total Memory: ${binarySize(Number(data.MemTotal ?? 0))}`,
       `Name: ${text("Name")}`,
       `ID: ${text("ID")}`,
       `Docker Root Dir: ${text("DockerRootDir")}`,
@@ -136,7 +136,7 @@ export const info = command({
     out.line(
       `Client: Skiff\n Version:    ${programVersion}\n Context:    default\n\nServer:\n${lines.map((line) => ` ${line}`).join("\n")}`,
     );
-    for (const warning of (data["Warnings"] as string[] | null) ?? []) out.error(`WARNING: ${warning}`);
+    for (const warning of (data.Warnings as string[] | null) ?? []) out.error(`WARNING: ${warning}`);
   },
 });
 

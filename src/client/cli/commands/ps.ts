@@ -7,6 +7,8 @@ import { type ListFormat, printList } from "../format/table.ts";
 import { ago, ellipsis, goTime, humanSize, shortId } from "../format/words.ts";
 import { filterFlag, filterQuery, formatFlag } from "./filter.ts";
 
+const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+
 /** Docker's words for ports: equal neighbours joined to ranges. */
 export function portsText(ports: readonly PortSummary[]): string {
   const groups = new Map<
@@ -25,8 +27,8 @@ export function portsText(ports: readonly PortSummary[]): string {
     (a, b) =>
       a.PrivatePort - b.PrivatePort ||
       (a.PublicPort ?? 0) - (b.PublicPort ?? 0) ||
-      (a.IP ?? "").localeCompare(b.IP ?? "") ||
-      a.Type.localeCompare(b.Type),
+      byText(a.IP ?? "", b.IP ?? "") ||
+      byText(a.Type, b.Type),
   );
   for (const { IP: ip = "", PrivatePort, PublicPort, Type } of sorted) {
     const open = PublicPort !== undefined;

@@ -242,7 +242,12 @@ class TemplateParser {
     const rest = trim(declare < 0 ? meaningful : meaningful.slice(declare + 1));
     const commands: Expression[][] = [];
     let cursor = 0;
-    const cursorAt = { get: () => cursor, set: (value: number) => void (cursor = value) };
+    const cursorAt = {
+      get: () => cursor,
+      set: (value: number) => {
+        cursor = value;
+      },
+    };
     commands.push(...this.#commands(rest, cursorAt, false));
     return { variables, assigns: declare >= 0 && meaningful[declare]?.text === "=", commands };
   }

@@ -15,7 +15,7 @@ const waitConditions: Record<string, WaitCondition> = {
   removed: "removed",
 };
 
-const idOf = (request: ApiRequest): string => request.params["id"] ?? "";
+const idOf = (request: ApiRequest): string => request.params.id ?? "";
 
 function stopOptions(query: URLSearchParams): { signal?: string; timeoutSeconds?: number } {
   const signal = query.get("signal");

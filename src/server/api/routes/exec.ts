@@ -9,9 +9,9 @@ import type { Routes } from "../router.ts";
 export function execRoutes({ containers }: { readonly containers: Containers }): Routes {
   return {
     "POST /containers/{id}/exec": async (request) =>
-      created(await containers.execCreate(request.params["id"] ?? "", parseExecRequest(await request.json()))),
+      created(await containers.execCreate(request.params.id ?? "", parseExecRequest(await request.json()))),
     "POST /exec/{id}/start": async (request) => {
-      const id = request.params["id"] ?? "";
+      const id = request.params.id ?? "";
       const { Detach: detach = false, Tty: tty = false, ConsoleSize: size } = parseExecStart(await request.json());
       const { ProcessConfig: process } = await containers.execInspect(id);
       const [height, width] = size ?? [];
@@ -33,12 +33,12 @@ export function execRoutes({ containers }: { readonly containers: Containers }):
     },
     "POST /exec/{id}/resize": async (request) => {
       await containers.execResize(
-        request.params["id"] ?? "",
+        request.params.id ?? "",
         number(request.query, "w") ?? 0,
         number(request.query, "h") ?? 0,
       );
       return { kind: "empty", status: 200 };
     },
-    "GET /exec/{id}/json": async (request) => ok(await containers.execInspect(request.params["id"] ?? "")),
+    "GET /exec/{id}/json": async (request) => ok(await containers.execInspect(request.params.id ?? "")),
   };
 }

@@ -7,7 +7,7 @@ import { ok, type Reply } from "../reply.ts";
 import type { ApiRequest, Routes } from "../router.ts";
 import { forVersion } from "../versions.ts";
 
-const nameOf = (request: ApiRequest): string => request.params["name"] ?? "";
+const nameOf = (request: ApiRequest): string => request.params.name ?? "";
 
 /** Everything under /images. */
 export function imageRoutes({ images }: { readonly images: Images }): Routes {

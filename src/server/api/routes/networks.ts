@@ -7,6 +7,6 @@ import type { Routes } from "../router.ts";
 export function networkRoutes({ networks }: { readonly networks: Networks }): Routes {
   return {
     "GET /networks": ({ query }) => ok(networks.list(filters(query))),
-    "GET /networks/{id}": ({ params }) => ok(networks.inspect(params["id"] ?? "")),
+    "GET /networks/{id}": ({ params }) => ok(networks.inspect(params.id ?? "")),
   };
 }

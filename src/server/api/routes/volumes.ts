@@ -10,9 +10,9 @@ export function volumeRoutes({ volumes }: { readonly volumes: Volumes }): Routes
     "GET /volumes": async ({ query }) => ok(await volumes.list(filters(query))),
     "POST /volumes/create": async (request) => created(await volumes.create(parseVolumeRequest(await request.json()))),
     "POST /volumes/prune": async ({ query }) => ok(await volumes.prune(filters(query))),
-    "GET /volumes/{name}": async ({ params }) => ok(await volumes.inspect(params["name"] ?? "")),
+    "GET /volumes/{name}": async ({ params }) => ok(await volumes.inspect(params.name ?? "")),
     "DELETE /volumes/{name}": async ({ params, query }) => {
-      await volumes.remove(params["name"] ?? "", flag(query, "force"));
+      await volumes.remove(params.name ?? "", flag(query, "force"));
       return noContent;
     },
   };
