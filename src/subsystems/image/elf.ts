@@ -5,13 +5,13 @@ const headerBytes = 64 + 56;
 
 /** x86-64: write(1, text, length); exit(0). */
 function x64Code(textAddress: bigint, length: number): Uint8Array {
-  const code = new DataView(new ArrayBuffer(33));
+  const code = new DataView(new ArrayBuffer(36));
   const bytes = new Uint8Array(code.buffer);
   bytes.set([0xb8, 1, 0, 0, 0, 0xbf, 1, 0, 0, 0, 0x48, 0xbe]); // mov eax,1; mov edi,1; movabs rsi,…
   code.setBigUint64(12, textAddress, true);
   bytes[20] = 0xba; // mov edx,…
   code.setUint32(21, length, true);
-  bytes.set([0x0f, 0x05, 0x31, 0xff, 0xb0, 60, 0x0f, 0x05], 25); // syscall; xor edi,edi; mov al,60; syscall
+  bytes.set([0x0f, 0x05, 0x31, 0xff, 0xb8, 60, 0, 0, 0, 0x0f, 0x05], 25); // syscall; xor edi,edi; mov eax,60; syscall
   return bytes;
 }
 

@@ -32,6 +32,7 @@ import { ConmonAttachment } from "./conmon-attachment.ts";
 import { startExec } from "./exec-process.ts";
 import { ExitFiles } from "./exits.ts";
 import type { Attachment, ExecProcess, ExecRequest, Exit, Runtime, TaskRequest } from "./runtime.ts";
+import { SeccompCache } from "./seccomp-cache.ts";
 import { processTable } from "./top.ts";
 
 export interface RuntimeOptions {
@@ -93,6 +94,7 @@ export class ConmonRuntime implements Runtime {
   readonly #containers: string;
   readonly #command: ConmonCommand;
   readonly #exits: ExitFiles;
+  readonly #seccomp: SeccompCache;
 
   constructor(
     private readonly options: RuntimeOptions,
@@ -114,6 +116,7 @@ export class ConmonRuntime implements Runtime {
     this.cgroupVersion = layout.version;
     const runtimeArguments = [`--root=${this.#state}`];
     if (this.name === "crun") runtimeArguments.push("--cgroup-manager=cgroupfs");
+    this.#seccomp = new SeccompCache(join(root, "seccomp"));
     this.#exits = new ExitFiles(join(root, "exits"), (id) => this.#monitorIsGone(id));
     this.#command = { conmon, runtime, runtimeArguments, exitDirectory: this.#exits.directory };
   }
@@ -164,8 +167,9 @@ export class ConmonRuntime implements Runtime {
     this.#exits.forget(request.id);
     mkdirSync(paths.directory, { recursive: true, mode: 0o700 });
     writeFileSync(join(paths.directory, "cgroup"), request.spec.linux.cgroupsPath ?? "");
-    writeFileSync(paths.config, JSON.stringify(request.spec), { mode: 0o600 });
+    writeFileSync(paths.config, JSON.stringify(this.#seccomp.withFilter(request.spec)), { mode: 0o600 });
     const pid = await createByConmon(this.#command, request, paths);
+    this.#seccomp.learn(request.spec, join(this.#state, request.id, "seccomp.bpf"));
     return { pid, conmonPid: readPidFile(paths.conmonPidFile) ?? 0 };
   }
 
