@@ -21,6 +21,10 @@ const domainShape =
   /^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$/;
 const tagShape = /^[\w][\w.-]{0,127}$/;
 const nameLengthMax = 255;
+/** No valid reference is longer: domain and path, a tag of 128, a digest. Longer texts are not even looked at. */
+const textLengthMax = 1024;
+/** Names of digest algorithms: a repository of that name would make `sha256:abc` mean two things. */
+const algorithms = new Set(["sha256", "sha384", "sha512"]);
 
 function invalid(text: string, why = "invalid reference format"): EngineError {
   return new EngineError("invalid", text, why);
@@ -31,6 +35,8 @@ export function parseReference(text: string): Reference {
   if (/^[0-9a-f]{64}$/.test(text)) {
     throw invalid(text, `invalid repository name (${text}), cannot specify 64-byte hexadecimal strings`);
   }
+  if (text.length > textLengthMax) throw invalid(text.slice(0, nameLengthMax));
+  refuseUppercase(text);
   const at = text.indexOf("@");
   const digest = at < 0 ? undefined : text.slice(at + 1);
   if (digest !== undefined && !isDigest(digest)) throw invalid(text);
@@ -40,16 +46,18 @@ export function parseReference(text: string): Reference {
   const tag = tagged ? named.slice(colon + 1) : undefined;
   if (tag !== undefined && !tagShape.test(tag)) throw invalid(text);
   const { domain, path } = splitDomain(tagged ? named.slice(0, colon) : named);
-  if (!domainShape.test(domain)) throw invalid(text);
-  if (!pathShape.test(path)) {
-    if (pathShape.test(path.toLowerCase()))
-      throw invalid(text, `invalid reference format: repository name (${path}) must be lowercase`);
-    throw invalid(text);
-  }
+  if (!domainShape.test(domain) || !pathShape.test(path)) throw invalid(text);
   if (domain.length + 1 + path.length > nameLengthMax) {
     throw invalid(text, `repository name must not be more than ${nameLengthMax} characters`);
   }
   return { domain, path, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
+}
+
+/** Docker looks at the case of the path, up to the first colon, before anything else. */
+function refuseUppercase(text: string): void {
+  const path = splitDomain(text).path.split(":", 1)[0] ?? "";
+  if (path.toLowerCase() !== path)
+    throw invalid(text, `invalid reference format: repository name (${path}) must be lowercase`);
 }
 
 /** The part before the first slash is a host only if it looks like one. */
@@ -80,11 +88,22 @@ export function familiarString(reference: Reference): string {
   return `${familiarName(reference)}${tag}${digest}`;
 }
 
-/** Repository and tag out of one text, for `-t` and `import`. @throws EngineError `invalid` when it holds a digest */
-export function parseTagged(text: string): { repository: string; tag: string } {
-  const reference = withDefaultTag(parseReference(text));
-  if (reference.tag === undefined || reference.digest !== undefined) {
-    throw invalid(text, "refusing to create a tag with a digest reference");
-  }
-  return { repository: familiarName(reference), tag: reference.tag };
+/** The spelling with the domain: `docker.io/library/nginx:latest`. */
+export function canonicalString({ domain, path, tag, digest }: Reference): string {
+  return `${domain}/${path}${tag === undefined ? "" : `:${tag}`}${digest === undefined ? "" : `@${digest}`}`;
+}
+
+/**
+ * Repository and tag out of one text, for `-t` and `import`; a separate `tag` replaces the text's own.
+ * @throws EngineError `invalid` when it holds a digest or is named as a digest algorithm is
+ */
+export function parseTagged(text: string, separateTag = ""): { repository: string; tag: string } {
+  const { domain, path, tag: ownTag = "latest", digest } = parseReference(text);
+  if (digest !== undefined) throw invalid(text, "refusing to create a tag with a digest reference");
+  const tag = separateTag === "" ? ownTag : separateTag;
+  if (!tagShape.test(tag)) throw invalid(text, "invalid tag format");
+  const repository = familiarName({ domain, path });
+  if (algorithms.has(repository))
+    throw invalid(text, "refusing to create an ambiguous tag using digest algorithm as name");
+  return { repository, tag };
 }
