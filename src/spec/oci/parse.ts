@@ -5,18 +5,27 @@ import type { Descriptor, HistoryEntry, ImageConfig, ImageRunConfig, Index, Mani
 
 type Json = Readonly<Record<string, unknown>>;
 
+/** Registries take no larger manifest, index or config. */
+export const documentBytesMax = 4 << 20;
+
 function fail(what: string, why: string): EngineError {
   return new EngineError("invalid", what, `invalid ${what}: ${why}`);
 }
 
-function parseJson(bytes: Uint8Array, what: string): Json {
+function parseJson(bytes: Uint8Array, what: string): unknown {
+  if (bytes.byteLength > documentBytesMax)
+    throw fail(what, `it has ${bytes.byteLength} bytes, more than ${documentBytesMax}`);
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
     throw fail(what, error instanceof Error ? error.message : "not JSON");
   }
-  return asObject(value, what, "document");
+  return value;
+}
+
+function parseDocument(bytes: Uint8Array, what: string): Json {
+  return asObject(parseJson(bytes, what), what, "document");
 }
 
 function asObject(value: unknown, what: string, field: string): Json {
@@ -71,7 +80,7 @@ function parsePlatform(value: unknown, what: string): Platform {
 /** @see OCI image-spec manifest.md; Docker schema 2. @throws EngineError `invalid` */
 export function parseManifest(bytes: Uint8Array): Manifest {
   const what = "manifest";
-  const json = parseJson(bytes, what);
+  const json = parseDocument(bytes, what);
   if (json.schemaVersion !== 2) throw fail(what, "schemaVersion is not 2");
   const mediaType = optionalText(json.mediaType, what, "mediaType");
   return {
@@ -85,7 +94,7 @@ export function parseManifest(bytes: Uint8Array): Manifest {
 /** @see OCI image-spec image-index.md. @throws EngineError `invalid` */
 export function parseIndex(bytes: Uint8Array): Index {
   const what = "index";
-  const json = parseJson(bytes, what);
+  const json = parseDocument(bytes, what);
   if (json.schemaVersion !== 2) throw fail(what, "schemaVersion is not 2");
   const mediaType = optionalText(json.mediaType, what, "mediaType");
   return {
@@ -105,6 +114,40 @@ function textArray(value: unknown, what: string, field: string): string[] | unde
   });
 }
 
+/** A time in RFC 3339, as text. */
+function optionalTime(value: unknown, what: string, field: string): string | undefined {
+  const time = optionalText(value, what, field);
+  if (time !== undefined && (!/^\d{4}-\d{2}-\d{2}T/.test(time) || Number.isNaN(Date.parse(time))))
+    throw fail(what, `${field} is no RFC 3339 time`);
+  return time;
+}
+
+function optionalNumber(value: unknown, what: string, field: string): void {
+  if (value !== undefined && value !== null && typeof value !== "number") throw fail(what, `${field} is not a number`);
+}
+
+function checkHealth(value: unknown, what: string): void {
+  const health = asObject(value, what, "config.Healthcheck");
+  textArray(health.Test, what, "config.Healthcheck.Test");
+  for (const field of ["Interval", "Timeout", "Retries", "StartPeriod", "StartInterval"])
+    optionalNumber(health[field], what, `config.Healthcheck.${field}`);
+}
+
+function historyEntry(value: unknown, what: string, index: number): HistoryEntry {
+  const field = `history[${index}]`;
+  const object = asObject(value, what, field);
+  const created = optionalTime(object.created, what, `${field}.created`);
+  const texts = ["created_by", "author", "comment"].flatMap((key) => {
+    const text = optionalText(object[key], what, `${field}.${key}`);
+    return text === undefined ? [] : [[key, text]];
+  });
+  return {
+    ...Object.fromEntries(texts),
+    ...(created !== undefined && { created }),
+    ...(object.empty_layer === true && { empty_layer: true }),
+  };
+}
+
 /** Checks the fields that decide what is run; the rest is Docker's own and passed on. */
 function runConfig(value: unknown): ImageRunConfig | undefined {
   const what = "image config";
@@ -116,25 +159,26 @@ function runConfig(value: unknown): ImageRunConfig | undefined {
   for (const field of ["ExposedPorts", "Volumes"])
     if (object[field] != null) asObject(object[field], what, `config.${field}`);
   if (object.Labels != null) textMap(object.Labels, what, "config.Labels");
+  if (object.Healthcheck != null) checkHealth(object.Healthcheck, what);
   return Object.fromEntries(Object.entries(object).filter(([, field]) => field !== null)) as ImageRunConfig;
 }
 
 /** @see OCI image-spec config.md. @throws EngineError `invalid` */
 export function parseImageConfig(bytes: Uint8Array): ImageConfig {
   const what = "image config";
-  const json = parseJson(bytes, what);
+  const json = parseDocument(bytes, what);
   const rootfs = asObject(json.rootfs, what, "rootfs");
   const diffIds = asArray(rootfs.diff_ids ?? [], what, "rootfs.diff_ids").map((id) => {
     if (typeof id !== "string") throw fail(what, "rootfs.diff_ids holds something that is not a string");
     return parseDiffId(id);
   });
-  const created = optionalText(json.created, what, "created");
+  const created = optionalTime(json.created, what, "created");
   const author = optionalText(json.author, what, "author");
   const config = runConfig(json.config);
   const history =
     json.history == null
       ? undefined
-      : asArray(json.history, what, "history").map((entry) => asObject(entry, what, "history") as HistoryEntry);
+      : asArray(json.history, what, "history").map((entry, index) => historyEntry(entry, what, index));
   return {
     ...parsePlatform(json, what),
     rootfs: { type: "layers", diff_ids: diffIds },
@@ -143,6 +187,28 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
     ...(config !== undefined && { config }),
     ...(history !== undefined && { history }),
   };
+}
+
+/** What Docker's archives list in manifest.json: file names inside the archive. */
+export interface DockerArchiveEntry {
+  readonly config: string;
+  readonly tags: readonly string[];
+  readonly layers: readonly string[];
+}
+
+/** `manifest.json` of a docker-archive. @throws EngineError `invalid` */
+export function parseDockerArchive(bytes: Uint8Array): DockerArchiveEntry[] {
+  const what = "manifest.json";
+  return asArray(parseJson(bytes, what), what, "document").map((value, index) => {
+    const entry = asObject(value, what, `[${index}]`);
+    const config = optionalText(entry.Config, what, `[${index}].Config`);
+    if (config === undefined) throw fail(what, `[${index}].Config is missing`);
+    return {
+      config,
+      tags: textArray(entry.RepoTags, what, `[${index}].RepoTags`) ?? [],
+      layers: textArray(entry.Layers, what, `[${index}].Layers`) ?? [],
+    };
+  });
 }
 
 /** This machine's platform in OCI's words. */
