@@ -25,14 +25,20 @@ export interface NetnsAnswer {
   readonly error: string | null;
 }
 
+/** In the compiled program, files keep their place below the folder of main.ts; from the sources, the file is beside this one. */
+const workerFile = Bun.main.startsWith("/$bunfs/")
+  ? "/$bunfs/root/linux/namespace/netns-worker.js"
+  : new URL("./netns-worker.ts", import.meta.url).href;
+
 /** Talks to the worker. Its file is an entry point of its own in the compiled program (scripts/build.ts). */
 export class NetworkNamespaces {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Deferred<void>>();
   #calls = 0;
+  #failure: EngineError | null = null;
 
   constructor() {
-    this.#worker = new Worker(new URL("./netns-worker.ts", import.meta.url).href);
+    this.#worker = new Worker(workerFile);
     this.#worker.onmessage = (event: MessageEvent<NetnsAnswer>) => {
       const { number, error } = event.data;
       const pending = this.#pending.get(number);
@@ -41,8 +47,8 @@ export class NetworkNamespaces {
       else pending?.reject(new EngineError("internal", "network namespace", error));
     };
     this.#worker.onerror = (event) => {
-      for (const pending of this.#pending.values())
-        pending.reject(new EngineError("internal", "network namespace", event.message));
+      this.#failure = new EngineError("internal", "network namespace", `the network namespace worker failed: ${event.message}`);
+      for (const pending of this.#pending.values()) pending.reject(this.#failure);
       this.#pending.clear();
     };
   }
@@ -58,6 +64,7 @@ export class NetworkNamespaces {
   }
 
   #call(call: NetnsCall): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
     const pending = deferred<void>();
     this.#pending.set(call.number, pending);
     this.#worker.postMessage(call);
