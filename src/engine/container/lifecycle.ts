@@ -12,7 +12,7 @@ import { removeFromDisk } from "./remove.ts";
 import { decideRestart } from "./restart-policy.ts";
 import type { Rooms } from "./rooms.ts";
 import { specRequest } from "./spec-request.ts";
-import { type ExitRecord, isLive } from "./state.ts";
+import { type ExitRecord, isLive, next } from "./state.ts";
 
 /** Starts tasks, follows them to their end, and starts them again where the policy says so. */
 export class Lifecycle {
@@ -149,41 +149,31 @@ export class Lifecycle {
     );
     const restarting = decision.restart && !this.#stopped;
     const network = container.record.sandbox;
-    registry.transition(
-      container,
-      {
-        do: "exit",
-        exit: { code: exit.code, oomKilled: exit.oomKilled, at: exit.at.toISOString(), error: "" },
-        restarting,
-      },
-      { sandbox: null },
-    );
+    const record: ExitRecord = { code: exit.code, oomKilled: exit.oomKilled, at: exit.at.toISOString(), error: "" };
+    const removes = !restarting && definition.hostConfig.AutoRemove === true && !container.keepOnExit;
+    // A row that is about to go need not say how the run ended; a crash in between finds the exit on disk.
+    if (removes) container.record = { ...container.record, state: next(container.state, { do: "exit", exit: record, restarting }), sandbox: null };
+    else registry.transition(container, { do: "exit", exit: record, restarting }, { sandbox: null });
     if (exit.oomKilled) announce(events, definition, "oom");
     const duration = String(Math.max(0, Math.round(ranMs / 1000)));
     announce(events, definition, "die", { execDuration: duration, exitCode: String(exit.code) });
-    await this.#release(container, network);
+    this.#release(container, network);
     container.waiters.notify(restarting ? ["next-exit"] : ["next-exit", "not-running"], { StatusCode: exit.code });
     if (restarting) this.#scheduleRestart(container, decision.delayMs);
-    else if (definition.hostConfig.AutoRemove === true && !container.keepOnExit)
-      await this.#remove(container, exit.code);
+    else if (removes) await this.#remove(container, exit.code);
   }
 
-  /** Host ports and addresses are free when this returns; the rest goes in the background, and `tearDown` tells when. */
-  async #release(container: Container, network: NetworkSandbox | null): Promise<void> {
-    const { networks, runtime, logs, events, background, log } = this.rooms;
+  /** Host ports are free when this returns; the rest goes in the background, and `tearDown` tells when. */
+  #release(container: Container, network: NetworkSandbox | null): void {
+    const { networks, runtime, logs, events, background } = this.rooms;
     const { id } = container;
     logs.unwatch(id);
-    if (networkPeer(container.record.definition) === null) {
-      try {
-        await networks.close(id);
-      } catch (error) {
-        log.error("cannot close the network of a container", { container: id, error });
-      }
-      if (network !== null) announceNetwork(events, "disconnect", id, network);
-    }
+    const ownsNetwork = networkPeer(container.record.definition) === null;
+    // Called here, not in the background: ports and rules go before the first wait in it.
+    const closing = ownsNetwork ? networks.close(id) : Promise.resolve();
+    if (ownsNetwork && network !== null) announceNetwork(events, "disconnect", id, network);
     container.tearDown = background.run(`release ${id}`, async () => {
-      await runtime.delete(id);
-      await runtime.unmountRootfs(id);
+      await allSettledOrThrow<[unknown, unknown]>([closing, runtime.delete(id).then(() => runtime.unmountRootfs(id))]);
     });
   }
 

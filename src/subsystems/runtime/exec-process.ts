@@ -65,7 +65,7 @@ async function begun(
       const said = await new Response(child.stderr).text();
       throw startError("exec", request.containerId, said, request.process.args[0] ?? "");
     }
-    await Bun.sleep(1);
+    await Promise.race([child.exited, Bun.sleep(1)]);
   }
   child.kill("SIGKILL");
   throw new EngineError("internal", request.containerId, "the OCI runtime did not start the exec in time");
