@@ -29,7 +29,7 @@ export interface ContentStore {
   stream(digest: Digest, offset?: number): AsyncIterable<Uint8Array>;
   /** A whole small blob (manifest, config). @throws EngineError `not-found`; `invalid` when larger than `maxBytes` */
   read(digest: Digest, maxBytes?: number): Promise<Uint8Array>;
-  /** Idempotent. */
+  /** The blob is gone when the call returns its promise, its bytes are when that resolves. Idempotent. */
   remove(digest: Digest): Promise<void>;
   list(): AsyncIterable<BlobInfo>;
 }

@@ -1,4 +1,4 @@
-import { createReadStream } from "node:fs";
+import { createReadStream, renameSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError } from "#base/errors.ts";
@@ -69,7 +69,14 @@ class LocalContent implements ContentStore {
   }
 
   async remove(digest: Digest): Promise<void> {
-    await rm(this.#path(digest), { force: true });
+    const grave = join(this.temporary, `removed-${process.pid}-${this.#ingests++}`);
+    try {
+      renameSync(this.#path(digest), grave);
+    } catch (error) {
+      if (isAbsent(error)) return;
+      throw error;
+    }
+    await rm(grave, { force: true });
   }
 
   async *list(): AsyncGenerator<BlobInfo> {

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { createGunzip, createZstdDecompress } from "node:zlib";
+import { createGunzip } from "node:zlib";
 import { EngineError, errorMessage } from "#base/errors.ts";
 
 /** A large output chunk makes inflating 1.6 times faster than the default. */
@@ -31,13 +31,9 @@ export async function* decompress(
     yield* whole;
     return;
   }
-  const inflate = compression === "gzip" ? createGunzip({ chunkSize }) : createZstdDecompress({ chunkSize });
-  const input = Readable.from(whole, { objectMode: false });
-  input.on("error", (error) => inflate.destroy(error));
-  input.pipe(inflate);
   let total = 0;
   try {
-    for await (const chunk of inflate) {
+    for await (const chunk of compression === "gzip" ? gunzip(whole) : unzstd(whole)) {
       total += chunk.byteLength;
       if (total > bytesMax)
         throw new EngineError("invalid", compression, `decompressed data is larger than ${bytesMax} bytes`);
@@ -45,11 +41,39 @@ export async function* decompress(
     }
   } catch (error) {
     if (error instanceof EngineError) throw error;
-    throw new EngineError("corrupt", compression, `${compression}: ${errorMessage(error)}`, { cause: error });
+    const why = /unexpected end of file/i.test(errorMessage(error)) ? "unexpected EOF" : errorMessage(error);
+    throw new EngineError("corrupt", compression, `${compression}: ${why}`, { cause: error });
+  }
+}
+
+async function* gunzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const inflate = createGunzip({ chunkSize });
+  const input = Readable.from(source, { objectMode: false });
+  input.on("error", (error) => inflate.destroy(error));
+  input.pipe(inflate);
+  try {
+    yield* inflate;
   } finally {
     input.destroy();
     inflate.destroy();
   }
+}
+
+/** By the web stream: as fast as node:zlib's, which takes a stream that is cut off, or followed by junk, for a whole one. */
+async function* unzstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const iterator = source[Symbol.asyncIterator]();
+  const input = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async pull(controller) {
+      const { done, value } = await iterator.next();
+      if (done === true) controller.close();
+      else controller.enqueue(new Uint8Array(value));
+    },
+    async cancel() {
+      await iterator.return?.();
+    },
+  });
+  // Bun knows the format, the type of the web standard not yet.
+  yield* input.pipeThrough(new DecompressionStream("zstd" as CompressionFormat));
 }
 
 async function firstBytes(iterator: AsyncIterator<Uint8Array>, count: number): Promise<Uint8Array> {

@@ -50,7 +50,8 @@ export interface Snapshotter {
   /** Bytes on disk that an active snapshot holds now. Walks it. */
   usage(key: string): Promise<number>;
   /**
-   * Removes an active or committed snapshot; idempotent. The row goes first, then the bytes (possibly after return).
+   * Removes an active or committed snapshot; idempotent. The row goes first, before the call returns its promise, then
+   * the bytes (possibly after that has resolved).
    * @throws EngineError `conflict` while another snapshot lies on it
    */
   remove(name: string): Promise<void>;

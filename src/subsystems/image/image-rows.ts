@@ -80,21 +80,39 @@ export class ImageRows {
       .all(image);
   }
 
-  /** Adds the image if it is new and points the names at it, in one commit. @returns images that lost a name by it */
-  put(image: ImageRow, names: readonly string[]): Digest[] {
+  /** The image that came with, or was given, this manifest. */
+  withManifest(digest: Digest): Digest | null {
+    return this.metadata.query<{ id: Digest }>("SELECT id FROM image WHERE manifest = ?").get(digest)?.id ?? null;
+  }
+
+  /** Adds the image if it is new and points the names at it, in one commit. @returns names another image had before */
+  put(image: ImageRow, names: readonly string[]): { name: string; before: Digest }[] {
     return this.metadata.transaction(() => {
       this.metadata
         .query("INSERT OR IGNORE INTO image VALUES (?, ?, ?, ?, ?)")
         .run(image.id, image.manifest, JSON.stringify(image.layers), image.size, image.addedAt);
-      return names.flatMap((name) => this.setName(name, image.id));
+      return names.flatMap((name) => {
+        const before = this.setName(name, image.id);
+        return before === null ? [] : [{ name, before }];
+      });
     });
   }
 
   /** @returns the image that had the name before, if another */
-  setName(name: string, image: Digest): Digest[] {
+  setName(name: string, image: Digest): Digest | null {
     const before = this.named(name);
     this.metadata.query("INSERT OR REPLACE INTO image_name VALUES (?, ?, ?)").run(name, image, Date.now());
-    return before !== null && before.image !== image ? [before.image] : [];
+    return before !== null && before.image !== image ? before.image : null;
+  }
+
+  /** Names of a repository, in its familiar spelling, with every tag. */
+  namesIn(repository: string): NameRow[] {
+    return this.metadata
+      .query<NameRow>(
+        "SELECT name, image, tagged_at AS taggedAt FROM image_name WHERE substr(name, 1, ?) = ? ORDER BY name",
+      )
+      .all(repository.length + 1, `${repository}:`)
+      .filter(({ name }) => !name.slice(repository.length + 1).includes("/"));
   }
 
   removeName(name: string): void {

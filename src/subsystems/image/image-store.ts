@@ -1,16 +1,15 @@
-import { EngineError } from "#base/errors.ts";
+import { EngineError, isEngineError } from "#base/errors.ts";
 import type { Logger } from "#base/log.ts";
-import { chainIds, type Digest, digestOf, isDigest } from "#spec/oci/digest.ts";
-import { type ImageConfig, mediaTypes } from "#spec/oci/image.ts";
+import { type ChainId, chainIds, type Digest, isDigest } from "#spec/oci/digest.ts";
+import type { ImageConfig } from "#spec/oci/image.ts";
 import { parseImageConfig } from "#spec/oci/parse.ts";
 import { familiarString, parseReference, withDefaultTag } from "#spec/reference/reference.ts";
-import type { ContentStore } from "#store/content/content.ts";
-import { compressionOf, decompress } from "#store/diff/decompress.ts";
+import type { BlobInfo, ContentStore, ExpectedBlob } from "#store/content/content.ts";
 import type { Metadata } from "#store/metadata/metadata.ts";
 import type { Snapshotter } from "#store/snapshot/snapshot.ts";
-import type { ArchivedImage } from "./archive.ts";
+import { Claims } from "./claims.ts";
 import type { ImageNews, ImageUsers, ResolvedImage } from "./image.ts";
-import { type ImageRow, ImageRows, type LayerRow } from "./image-rows.ts";
+import { type ImageRow, ImageRows } from "./image-rows.ts";
 
 export interface ImageRooms {
   readonly metadata: Metadata;
@@ -21,38 +20,52 @@ export interface ImageRooms {
   readonly log: Logger;
 }
 
-/** Layers unpacked at once. */
-const parallelLayersMax = 4;
-/** One layer may inflate to this much, 64 GiB: more is a bomb. */
-const layerBytesMax = 64 * 2 ** 30;
+/** What one load, import or save holds on to until it ends. */
+export interface Hold {
+  blob(digest: Digest): void;
+  chain(chain: ChainId): void;
+  /** Stores a blob that no collection can take away before the hold ends. */
+  ingest(source: AsyncIterable<Uint8Array>, expected?: ExpectedBlob): Promise<BlobInfo>;
+}
+
+/** An image that is whole on disk and not yet known. */
+export interface ReadyImage {
+  readonly row: ImageRow;
+  readonly config: ImageConfig;
+  readonly names: readonly string[];
+}
 
 /** Blobs, layers and rows of images kept together: what is added comes whole, what goes leaves nothing. */
 export class ImageStore {
   readonly rows: ImageRows;
+  /** Of every image in the rows, so that look-ups on the path of `run` touch no file. */
   readonly #configs = new Map<Digest, ImageConfig>();
-  /** Digests that loads under way need; the collector spares them. */
-  readonly #held = new Map<Digest, number>();
+  readonly #blobs = new Claims<Digest>();
+  readonly #chains = new Claims<ChainId>();
+  /** Blobs being written whose digest is not known yet: each may turn out to be any stray. */
+  #unnamedIngests = 0;
 
-  constructor(readonly rooms: ImageRooms) {
+  private constructor(readonly rooms: ImageRooms) {
     this.rows = new ImageRows(rooms.metadata);
   }
 
-  /** Runs `work`; blobs it holds are safe until it ends, and those that no image took are removed then. */
-  async whileHolding<T>(work: (hold: (digest: Digest) => void) => Promise<T>): Promise<T> {
-    const mine: Digest[] = [];
-    try {
-      return await work((digest) => {
-        mine.push(digest);
-        this.#held.set(digest, (this.#held.get(digest) ?? 0) + 1);
-      });
-    } finally {
-      for (const digest of mine) {
-        const count = (this.#held.get(digest) ?? 1) - 1;
-        if (count === 0) this.#held.delete(digest);
-        else this.#held.set(digest, count);
+  /** Reads every image's config, and removes the blobs and layers that a crash left without an image. */
+  static async open(rooms: ImageRooms): Promise<ImageStore> {
+    const store = new ImageStore(rooms);
+    for (const row of store.rows.images()) {
+      try {
+        store.#claim(row, parseImageConfig(await rooms.content.read(row.id)));
+      } catch (error) {
+        // Nothing can be run or saved from it; a store that does not open because of it would be worse.
+        rooms.log.error("an image's config is damaged: the image is removed", { image: row.id, error });
+        store.rows.removeImage(row.id);
       }
-      await this.collectBlobs(mine);
     }
+    for await (const blob of rooms.content.list()) store.#blobs.found(blob.digest);
+    for (const { kind, name } of await rooms.snapshots.list())
+      if (kind === "committed") store.#chains.found(name as ChainId);
+    await store.collect();
+    return store;
   }
 
   /** Finds an image as a user names it. @throws EngineError `not-found`, `invalid` */
@@ -64,8 +77,8 @@ export class ImageStore {
   }
 
   #idOf(text: string): Digest | null {
-    if (isDigest(text)) return text;
-    if (!/^(sha256:)?[0-9a-f]{64}$/.test(text)) {
+    if (isDigest(text)) return this.#byDigest(text);
+    if (!/^[0-9a-f]{64}$/.test(text)) {
       const named = this.#byName(text);
       if (named !== null) return named;
     }
@@ -81,161 +94,159 @@ export class ImageStore {
     const tagged = this.rows.named(familiarString(reference));
     if (tagged !== null) return tagged.image;
     // `name:tag@digest` and `name@digest`: the digest decides, and may be the manifest's or the config's.
-    const { digest } = reference;
-    if (digest === undefined) return null;
-    return this.rows.images().find((image) => image.manifest === digest || image.id === digest)?.id ?? null;
+    return reference.digest === undefined ? null : this.#byDigest(reference.digest);
   }
 
-  async config(id: Digest): Promise<ImageConfig> {
-    const known = this.#configs.get(id);
-    if (known !== undefined) return known;
-    const config = parseImageConfig(await this.rooms.content.read(id));
-    this.#configs.set(id, config);
+  #byDigest(digest: Digest): Digest | null {
+    return this.rows.image(digest)?.id ?? this.rows.withManifest(digest);
+  }
+
+  /** @throws EngineError `not-found` */
+  config(id: Digest): ImageConfig {
+    const config = this.#configs.get(id);
+    if (config === undefined) throw new EngineError("not-found", id, `No such image: ${id}`);
     return config;
   }
 
-  async resolve(nameOrId: string): Promise<ResolvedImage> {
+  /** Names of the committed snapshots of an image, bottom first. */
+  chains(id: Digest): ChainId[] {
+    return chainIds(this.config(id).rootfs.diff_ids);
+  }
+
+  resolve(nameOrId: string): ResolvedImage {
     const { id } = this.find(nameOrId);
-    const config = await this.config(id);
-    return { id, config, chain: chainIds(config.rootfs.diff_ids).at(-1) ?? null };
+    return { id, config: this.config(id), chain: this.chains(id).at(-1) ?? null };
+  }
+
+  /** Runs `work`; what it holds is safe until it ends, and what no image took by then is removed. */
+  async whileHolding<T>(work: (hold: Hold) => Promise<T>): Promise<T> {
+    const held = this.hold();
+    try {
+      return await work(held);
+    } finally {
+      await held[Symbol.asyncDispose]();
+    }
+  }
+
+  hold(): Hold & AsyncDisposable {
+    const blobs: Digest[] = [];
+    const chains: ChainId[] = [];
+    const blob = (digest: Digest): void => {
+      blobs.push(digest);
+      this.#blobs.add(digest);
+    };
+    return {
+      blob,
+      chain: (chain) => {
+        chains.push(chain);
+        this.#chains.add(chain);
+      },
+      ingest: async (source, expected) => {
+        if (expected !== undefined) {
+          blob(expected.digest);
+          return this.rooms.content.ingest(source, expected);
+        }
+        this.#unnamedIngests++;
+        try {
+          const stored = await this.rooms.content.ingest(source);
+          blob(stored.digest);
+          return stored;
+        } finally {
+          this.#unnamedIngests--;
+        }
+      },
+      [Symbol.asyncDispose]: async () => {
+        for (const digest of blobs.splice(0)) this.#blobs.drop(digest);
+        for (const chain of chains.splice(0)) this.#chains.drop(chain);
+        await this.collect();
+      },
+    };
+  }
+
+  #claim(row: ImageRow, config: ImageConfig): void {
+    this.#configs.set(row.id, config);
+    for (const digest of blobsOf(row)) this.#blobs.add(digest);
+    for (const chain of chainIds(config.rootfs.diff_ids)) this.#chains.add(chain);
   }
 
   /**
-   * Unpacks an archived image's layers and then, in one commit, makes it known under its names.
-   * Must run inside {@link whileHolding}. @throws EngineError `corrupt`, `invalid`; nothing is known then
+   * Makes images known under their names, all in one commit; the caller holds their parts.
+   * @returns names that belonged to another image before
    */
-  async add(image: ArchivedImage, hold: (digest: Digest) => void): Promise<Digest> {
-    const { content } = this.rooms;
-    hold(image.config);
-    const config = parseImageConfig(await content.read(image.config));
-    const diffIds = config.rootfs.diff_ids;
-    if (diffIds.length !== image.layers.length) {
-      throw new EngineError(
-        "invalid",
-        image.config,
-        `invalid image: config has ${diffIds.length} layers, archive has ${image.layers.length}`,
-      );
-    }
-    for (const layer of image.layers) hold(layer.digest);
-    const layers = await Promise.all(image.layers.map((layer) => this.#describe(layer)));
-    const size = await this.#unpack(config, layers);
-    const manifest = image.manifest ?? (await this.#writeManifest(image.config, layers));
-    hold(manifest);
-    const orphaned = this.rows.put({ id: image.config, manifest, layers, size, addedAt: Date.now() }, image.names);
-    this.#configs.set(image.config, config);
-    for (const lost of orphaned) this.rooms.log.debug("an image lost its name", { image: lost });
-    return image.config;
+  publish(images: readonly ReadyImage[]): { name: string; before: Digest }[] {
+    const moved = this.rooms.metadata.transaction(() => images.flatMap(({ row, names }) => this.rows.put(row, names)));
+    for (const { row, config } of images) if (!this.#configs.has(row.id)) this.#claim(row, config);
+    return moved;
   }
 
-  async #describe(layer: ArchivedImage["layers"][number]): Promise<LayerRow> {
-    if (layer.mediaType !== "") return { digest: layer.digest, size: layer.size, mediaType: layer.mediaType };
-    for await (const head of this.rooms.content.stream(layer.digest)) {
-      const types = { none: mediaTypes.ociLayer, gzip: mediaTypes.ociLayerGzip, zstd: mediaTypes.ociLayerZstd };
-      return { digest: layer.digest, size: layer.size, mediaType: types[compressionOf(head)] };
-    }
-    return { digest: layer.digest, size: layer.size, mediaType: mediaTypes.ociLayer };
-  }
-
-  /** Imports every layer that is not there, some at once. @returns bytes of the unpacked layers */
-  async #unpack(config: ImageConfig, layers: readonly LayerRow[]): Promise<number> {
-    const { content, snapshots } = this.rooms;
-    const diffIds = config.rootfs.diff_ids;
-    const chains = chainIds(diffIds);
-    const sizes: number[] = [];
-    const queue = layers.map((layer, index) => async () => {
-      const [chain, diffId] = [chains[index], diffIds[index]];
-      if (chain === undefined || diffId === undefined) throw new Error("layers and diff IDs differ in number");
-      const parent = index === 0 ? null : (chains[index - 1] ?? null);
-      const tar = decompress(content.stream(layer.digest), layerBytesMax);
-      sizes[index] = (await snapshots.importLayer({ chain, parent, diffId, tar })).sizeBytes;
-    });
-    const failures: unknown[] = [];
-    const lanes = Array.from({ length: Math.min(parallelLayersMax, queue.length) }, async () => {
-      for (let work = queue.shift(); work !== undefined && failures.length === 0; work = queue.shift()) {
-        await work().catch((error: unknown) => failures.push(error));
-      }
-    });
-    await Promise.all(lanes);
-    if (failures.length > 0) {
-      await this.collectSnapshots(chains);
-      throw failures[0];
-    }
-    return sizes.reduce((sum, size) => sum + size, 0);
-  }
-
-  async #writeManifest(config: Digest, layers: readonly LayerRow[]): Promise<Digest> {
-    const info = await this.rooms.content.stat(config);
-    const manifest = {
-      schemaVersion: 2,
-      mediaType: mediaTypes.ociManifest,
-      config: { mediaType: mediaTypes.ociConfig, digest: config, size: info?.size ?? 0 },
-      layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
-    };
-    const bytes = Buffer.from(JSON.stringify(manifest));
-    const { digest } = await this.rooms.content.ingest(once(bytes), {
-      digest: digestOf(bytes),
-      size: bytes.byteLength,
-    });
-    return digest;
-  }
-
-  /** Takes an image away with everything that no other image needs. */
-  async drop(image: ImageRow): Promise<void> {
-    const config = await this.config(image.id);
+  /** Forgets an image and its names; {@link collect} removes the bytes. @returns layers nobody needs any more, topmost first */
+  forget(image: ImageRow): ChainId[] {
+    const chains = this.chains(image.id).reverse();
     this.rows.removeImage(image.id);
     this.#configs.delete(image.id);
-    await this.collectSnapshots(chainIds(config.rootfs.diff_ids));
-    await this.collectBlobs([image.id, image.manifest, ...image.layers.map((layer) => layer.digest)]);
+    for (const digest of blobsOf(image)) this.#blobs.drop(digest);
+    for (const chain of chains) this.#chains.drop(chain);
+    return chains.filter((chain) => !this.#chains.has(chain));
   }
 
-  /** Removes those of `chains` (bottom first) that no image has and nothing lies on. */
-  async collectSnapshots(chains: readonly string[]): Promise<void> {
-    const needed = new Set<string>();
-    for (const image of this.rows.images()) {
-      for (const chain of chainIds((await this.config(image.id)).rootfs.diff_ids)) needed.add(chain);
-    }
-    for (const chain of [...chains].reverse()) {
-      if (needed.has(chain)) continue;
-      try {
-        await this.rooms.snapshots.remove(chain);
-      } catch (error) {
-        // A load under way or a container lies on it: it stays.
-        this.rooms.log.debug("snapshot stays", { chain, error });
-        return;
+  /** Removes the bytes that nobody needs. What is still in use (a container's layers) waits for the next time. @returns bytes freed */
+  async collect(): Promise<number> {
+    return (await this.#collectChains()) + (await this.#collectBlobs());
+  }
+
+  async #collectChains(): Promise<number> {
+    let freed = 0;
+    // A layer goes only after those that lie on it, so each round may open the way for another.
+    for (let progress = true; progress; ) {
+      progress = false;
+      for (const chain of this.#chains.strays()) {
+        const info = await this.rooms.snapshots.stat(chain);
+        if (!(await this.#removeStray(this.#chains, chain, (key) => this.rooms.snapshots.remove(key)))) continue;
+        progress = true;
+        freed += info?.sizeBytes ?? 0;
       }
     }
+    return freed;
   }
 
-  async collectBlobs(candidates: readonly Digest[]): Promise<void> {
-    const needed = new Set<Digest>(this.#held.keys());
-    for (const image of this.rows.images())
-      for (const digest of [image.id, image.manifest, ...image.layers.map((layer) => layer.digest)]) needed.add(digest);
-    for (const digest of new Set(candidates)) if (!needed.has(digest)) await this.rooms.content.remove(digest);
+  async #collectBlobs(): Promise<number> {
+    let freed = 0;
+    for (const digest of this.#blobs.strays()) {
+      const info = await this.rooms.content.stat(digest);
+      if (this.#unnamedIngests > 0) break;
+      if (await this.#removeStray(this.#blobs, digest, (key) => this.rooms.content.remove(key)))
+        freed += info?.size ?? 0;
+    }
+    return freed;
   }
 
-  /** Blobs and snapshots that no image has: what a crash in the middle of a load left. Called once at start. */
-  async sweep(): Promise<void> {
-    const stray: Digest[] = [];
-    for await (const blob of this.rooms.content.list()) stray.push(blob.digest);
-    await this.collectBlobs(stray);
-    const committed = (await this.rooms.snapshots.list()).filter((snapshot) => snapshot.kind === "committed");
-    const depth = new Map(committed.map((snapshot) => [snapshot.name, snapshot.parent as string | null]));
-    const depthOf = (name: string): number => {
-      const parent = depth.get(name);
-      return parent == null ? 0 : 1 + depthOf(parent);
-    };
-    const bottomFirst = [...depth.keys()].sort((a, b) => depthOf(a) - depthOf(b));
-    for (const chain of bottomFirst.reverse()) await this.collectSnapshots([chain]);
+  /** From the look at the claims to the removal's own first step nothing else runs. @returns whether it went */
+  async #removeStray<Key extends string>(
+    claims: Claims<Key>,
+    key: Key,
+    remove: (key: Key) => Promise<void>,
+  ): Promise<boolean> {
+    if (!claims.takeStray(key)) return false;
+    try {
+      await remove(key);
+      return true;
+    } catch (error) {
+      claims.found(key);
+      if (!isEngineError(error, "conflict")) this.rooms.log.error("cannot remove an image's part", { key, error });
+      return false;
+    }
   }
+}
+
+function blobsOf(row: ImageRow): Digest[] {
+  return [row.id, row.manifest, ...row.layers.map((layer) => layer.digest)];
 }
 
 /** How Docker spells a name in "No such image". */
 function displayName(text: string): string {
-  try {
-    return /^(sha256:)?[0-9a-f]{12,64}$/.test(text) ? text : familiarString(withDefaultTag(parseReference(text)));
-  } catch {
-    return text;
-  }
+  if (isDigest(text)) return text;
+  if (/^[0-9a-f]{64}$/.test(text)) return `sha256:${text}`;
+  return familiarString(withDefaultTag(parseReference(text)));
 }
 
 /** One chunk as a stream. */

@@ -1,5 +1,4 @@
-import { KeyedMutex } from "#base/concurrency.ts";
-import { EngineError } from "#base/errors.ts";
+import { isEngineError } from "#base/errors.ts";
 import type { Filters } from "#spec/engine-api/event.ts";
 import type {
   ImageDeleteItem,
@@ -8,7 +7,7 @@ import type {
   ImageSummary,
   ProgressMessage,
 } from "#spec/engine-api/image.ts";
-import { chainIds, type Digest, digestOf } from "#spec/oci/digest.ts";
+import { type Digest, digestOf } from "#spec/oci/digest.ts";
 import type { ImageConfig } from "#spec/oci/image.ts";
 import { hostPlatform } from "#spec/oci/parse.ts";
 import {
@@ -16,6 +15,7 @@ import {
   familiarString,
   parseReference,
   parseTagged,
+  type Reference,
   withDefaultTag,
 } from "#spec/reference/reference.ts";
 import { decompress } from "#store/diff/decompress.ts";
@@ -25,21 +25,18 @@ import { applyChanges } from "./changes.ts";
 import { helloWorldArchive } from "./hello-world.ts";
 import type { Images, ResolvedImage } from "./image.ts";
 import type { ImageRow } from "./image-rows.ts";
-import { type ImageRooms, ImageStore, once } from "./image-store.ts";
-import { imagePredicate } from "./list-filters.ts";
+import { type ImageRooms, ImageStore, once, type ReadyImage } from "./image-store.ts";
+import { imageFilter } from "./list-filters.ts";
 import { removeImage } from "./remove.ts";
 import { saveArchive } from "./save.ts";
+import { unpackImage } from "./unpack.ts";
 
 /** Opens the image room and removes what a crash left half-made. */
 export async function openImages(rooms: ImageRooms): Promise<Images> {
-  const store = new ImageStore(rooms);
-  await store.sweep();
-  return new LocalImages(store);
+  return new LocalImages(await ImageStore.open(rooms));
 }
 
 class LocalImages implements Images {
-  readonly #locks = new KeyedMutex();
-
   constructor(private readonly store: ImageStore) {}
 
   async resolve(nameOrId: string): Promise<ResolvedImage> {
@@ -52,11 +49,11 @@ class LocalImages implements Images {
 
   async list(options: { all?: boolean; filters?: Filters; sharedSize?: boolean } = {}): Promise<ImageSummary[]> {
     const summaries: ImageSummary[] = [];
-    const matches = imagePredicate(options.filters ?? {}, this.store);
+    const filter = imageFilter(options.filters ?? {}, this.store);
     for (const image of this.store.rows.images()) {
-      const names = this.#names(image.id);
-      const config = await this.store.config(image.id);
-      if (!matches({ image, names, config })) continue;
+      const config = this.store.config(image.id);
+      const names = filter(config, this.#names(image.id));
+      if (names === null) continue;
       summaries.push({
         Id: image.id,
         ParentId: "",
@@ -78,10 +75,10 @@ class LocalImages implements Images {
     const others = new Set<string>();
     for (const other of this.store.rows.images()) {
       if (other.id === image.id) continue;
-      for (const chain of chainIds((await this.store.config(other.id)).rootfs.diff_ids)) others.add(chain);
+      for (const chain of this.store.chains(other.id)) others.add(chain);
     }
     let bytes = 0;
-    for (const chain of chainIds((await this.store.config(image.id)).rootfs.diff_ids)) {
+    for (const chain of this.store.chains(image.id)) {
       if (others.has(chain)) bytes += (await this.store.rooms.snapshots.stat(chain))?.sizeBytes ?? 0;
     }
     return bytes;
@@ -89,7 +86,7 @@ class LocalImages implements Images {
 
   async inspect(nameOrId: string): Promise<ImageInspect> {
     const image = this.store.find(nameOrId);
-    const config = await this.store.config(image.id);
+    const config = this.store.config(image.id);
     const names = this.store.rows.namesOf(image.id);
     const lastTagged = Math.max(0, ...names.map((row) => row.taggedAt));
     return {
@@ -114,8 +111,8 @@ class LocalImages implements Images {
 
   async history(nameOrId: string): Promise<ImageHistoryItem[]> {
     const image = this.store.find(nameOrId);
-    const config = await this.store.config(image.id);
-    const chains = chainIds(config.rootfs.diff_ids);
+    const config = this.store.config(image.id);
+    const chains = this.store.chains(image.id);
     let layer = 0;
     const items: ImageHistoryItem[] = [];
     for (const entry of config.history ?? chains.map(() => ({}) as NonNullable<ImageConfig["history"]>[number])) {
@@ -140,82 +137,89 @@ class LocalImages implements Images {
 
   async tag(nameOrId: string, repository: string, tag: string): Promise<void> {
     const image = this.store.find(nameOrId);
-    const reference = parseReference(repository);
-    if (reference.tag !== undefined || reference.digest !== undefined) {
-      throw new EngineError("invalid", repository, "refusing to create a tag with a digest reference");
-    }
-    const name = familiarString(
-      withDefaultTag(parseReference(tag === "" ? repository : `${familiarName(reference)}:${tag}`)),
-    );
+    const given = parseTagged(repository, tag);
+    const name = `${given.repository}:${given.tag}`;
     this.store.rows.setName(name, image.id);
     this.store.rooms.news({ action: "tag", id: image.id, name });
   }
 
   async remove(nameOrId: string, options: { force?: boolean; noPrune?: boolean } = {}): Promise<ImageDeleteItem[]> {
-    return this.#locks.run("store", () => removeImage(this.store, nameOrId, options.force ?? false));
+    const gone = removeImage(this.store, nameOrId, options.force ?? false);
+    await this.store.collect();
+    return gone;
   }
 
   async prune(filters: Filters = {}): Promise<{ deleted: ImageDeleteItem[]; spaceReclaimed: number }> {
     const { dangling = ["true"], ...rest } = filters;
     const all = dangling.some((value) => value === "false" || value === "0");
-    const matches = imagePredicate(rest, this.store);
+    const filter = imageFilter(rest, this.store);
     const deleted: ImageDeleteItem[] = [];
-    let spaceReclaimed = 0;
     for (const image of this.store.rows.images()) {
       const names = this.#names(image.id);
       if (!all && names.length > 0) continue;
       if (this.store.rooms.users.containersOf(image.id).length > 0) continue;
-      if (!matches({ image, names, config: await this.store.config(image.id) })) continue;
-      deleted.push(...(await this.remove(image.id, { force: true })));
-      spaceReclaimed += image.layers.reduce((sum, layer) => sum + layer.size, 0);
+      if (filter(this.store.config(image.id), names) === null) continue;
+      deleted.push(...removeImage(this.store, image.id, true));
     }
-    return { deleted, spaceReclaimed };
+    return { deleted, spaceReclaimed: await this.store.collect() };
   }
 
   async *load(archive: AsyncIterable<Uint8Array>): AsyncGenerator<ProgressMessage> {
-    for (const { id, names } of await this.#loadAll(archive)) {
+    const { loaded, moved } = await this.#loadAll(archive);
+    for (const { name, before } of moved)
+      yield { stream: `The image ${name} already exists, renaming the old one with ID ${before} to empty string\n` };
+    for (const { id, names } of loaded) {
       for (const name of names) yield { stream: `Loaded image: ${name}\n` };
       if (names.length === 0) yield { stream: `Loaded image ID: ${id}\n` };
       this.store.rooms.news({ action: "load", id, name: names[0] ?? id });
     }
   }
 
-  async #loadAll(archive: AsyncIterable<Uint8Array>): Promise<{ id: Digest; names: readonly string[] }[]> {
+  /** All images of an archive, or none. */
+  async #loadAll(archive: AsyncIterable<Uint8Array>): Promise<Loaded> {
     const { store } = this;
     return store.whileHolding(async (hold) => {
-      const files = await spoolArchive(archive, store.rooms.content, hold);
-      const images = await imagesOf(files, store.rooms.content);
-      const loaded: { id: Digest; names: readonly string[] }[] = [];
-      for (const image of images) {
-        const id = await this.#locks.run("store", () => store.add(image, hold));
-        loaded.push({ id, names: image.names });
-      }
-      return loaded;
+      const files = await spoolArchive(archive, hold);
+      const ready: ReadyImage[] = [];
+      for (const image of await imagesOf(files, store.rooms.content))
+        ready.push(await unpackImage(store.rooms, image, hold));
+      const moved = store.publish(ready);
+      return { loaded: ready.map(({ row, names }) => ({ id: row.id, names })), moved };
     });
   }
 
   async *save(names: readonly string[]): AsyncGenerator<Uint8Array> {
     const chosen = new Map<Digest, { row: ImageRow; names: string[] }>();
     for (const name of names) {
-      const row = this.store.find(name);
-      const saved = chosen.get(row.id) ?? { row, names: [] };
-      chosen.set(row.id, saved);
-      saved.names.push(...this.#namesMeant(name, row));
-      this.store.rooms.news({ action: "save", id: row.id, name });
+      for (const found of this.#imagesMeant(name)) {
+        const saved = chosen.get(found.row.id) ?? { row: found.row, names: [] };
+        chosen.set(found.row.id, saved);
+        if (found.name !== null && !saved.names.includes(found.name)) saved.names.push(found.name);
+      }
     }
-    yield* saveArchive([...chosen.values()], this.store.rooms.content);
+    const images = [...chosen.values()];
+    // An image removed meanwhile is saved whole all the same.
+    await using hold = this.store.hold();
+    for (const { row } of images)
+      for (const digest of [row.id, row.manifest, ...row.layers.map((layer) => layer.digest)]) hold.blob(digest);
+    for (const { row } of images) this.store.rooms.news({ action: "save", id: row.id, name: row.id });
+    yield* saveArchive(images, this.store.rooms.content);
   }
 
-  /** An id saves no name; a repository without a tag saves all its tags, as in Docker. */
-  #namesMeant(text: string, row: ImageRow): string[] {
-    const own = this.#names(row.id);
-    try {
-      const reference = parseReference(text);
-      const exact = familiarString(withDefaultTag(reference));
-      return own.includes(exact) ? [exact] : [];
-    } catch {
-      return [];
+  /** A name saves itself, a repository without a tag all its tags, an id the image without a name; as in Docker. */
+  #imagesMeant(text: string): { row: ImageRow; name: string | null }[] {
+    const { rows } = this.store;
+    const reference = parseReferenceOrNull(text);
+    if (reference !== null && reference.tag === undefined && reference.digest === undefined) {
+      const tags = rows.namesIn(familiarName(reference)).flatMap(({ name, image }) => {
+        const row = rows.image(image);
+        return row === null ? [] : [{ row, name }];
+      });
+      if (tags.length > 0) return tags;
     }
+    const row = this.store.find(text);
+    const exact = reference === null ? null : familiarString(withDefaultTag(reference));
+    return [{ row, name: exact !== null && rows.named(exact)?.image === row.id ? exact : null }];
   }
 
   async import(
@@ -225,34 +229,31 @@ class LocalImages implements Images {
     const { store } = this;
     const names: string[] = [];
     if (options.repository !== undefined && options.repository !== "") {
-      const { repository, tag } = parseTagged(
-        options.tag ? `${options.repository}:${options.tag}` : options.repository,
-      );
+      const { repository, tag } = parseTagged(options.repository, options.tag);
       names.push(`${repository}:${tag}`);
     }
     const run = applyChanges({}, options.changes ?? []);
     const id = await store.whileHolding(async (hold) => {
       const { stream, digest } = hashed(decompress(tar));
-      const layer = await store.rooms.content.ingest(stream);
-      hold(layer.digest);
+      const layer = await hold.ingest(stream);
       const created = new Date().toISOString();
-      const [os = hostPlatform().os, architecture = hostPlatform().architecture] =
+      const [os = hostPlatform().os, architecture = hostPlatform().architecture, variant] =
         (options.platform || undefined)?.split("/") ?? [];
       const config = Buffer.from(
         JSON.stringify({
           os,
           architecture,
+          ...(variant !== undefined && { variant }),
           created,
           config: run,
           rootfs: { type: "layers", diff_ids: [digest()] },
           history: [{ created, comment: options.message || "Imported from -" }],
         }),
       );
-      const configDigest = digestOf(config);
-      hold(configDigest);
-      await store.rooms.content.ingest(once(config), { digest: configDigest, size: config.byteLength });
-      const image = { config: configDigest, manifest: null, layers: [{ ...layer, mediaType: "" }], names };
-      return this.#locks.run("store", () => store.add(image, hold));
+      const id = (await hold.ingest(once(config), { digest: digestOf(config), size: config.byteLength })).digest;
+      const image = { config: id, manifest: null, layers: [{ ...layer, mediaType: "" }], names };
+      store.publish([await unpackImage(store.rooms, image, hold)]);
+      return id;
     });
     store.rooms.news({ action: "import", id, name: names[0] ?? id });
     return id;
@@ -261,6 +262,20 @@ class LocalImages implements Images {
   async ensureHelloWorld(): Promise<ResolvedImage> {
     if (this.store.rows.named("hello-world:latest") === null) await this.#loadAll(helloWorldArchive());
     return this.resolve("hello-world:latest");
+  }
+}
+
+interface Loaded {
+  readonly loaded: readonly { readonly id: Digest; readonly names: readonly string[] }[];
+  readonly moved: readonly { readonly name: string; readonly before: Digest }[];
+}
+
+function parseReferenceOrNull(text: string): Reference | null {
+  try {
+    return parseReference(text);
+  } catch (error) {
+    if (isEngineError(error, "invalid")) return null;
+    throw error;
   }
 }
 

@@ -1,39 +1,40 @@
 import { EngineError } from "#base/errors.ts";
 import { shortId } from "#base/ids.ts";
 import type { ImageDeleteItem } from "#spec/engine-api/image.ts";
-import { chainIds } from "#spec/oci/digest.ts";
+import type { ChainId } from "#spec/oci/digest.ts";
 import { familiarString, parseReference, withDefaultTag } from "#spec/reference/reference.ts";
 import type { ImageRow } from "./image-rows.ts";
 import type { ImageStore } from "./image-store.ts";
 
 /**
  * `rmi`: a name is untagged, and the image goes with its last name; an id goes with its one name, or with all when forced.
- * @throws EngineError `conflict` in Docker's words while containers or other names hold it
+ * Decides and changes the rows in one step, without waiting; the caller collects the bytes then.
+ * @throws EngineError `conflict` in Docker's words while containers or other names hold it; nothing is changed then
  */
-export async function removeImage(store: ImageStore, nameOrId: string, force: boolean): Promise<ImageDeleteItem[]> {
+export function removeImage(store: ImageStore, nameOrId: string, force: boolean): ImageDeleteItem[] {
   const image = store.find(nameOrId);
   const names = store.rows.namesOf(image.id).map((row) => row.name);
   const byName = nameMeant(nameOrId, names);
-  const users = store.rooms.users.containersOf(image.id);
-  if (byName !== null) {
-    if (names.length > 1) return [untag(store, image, byName)];
-    const user = users[0];
-    if (user !== undefined && !force) {
-      throw new EngineError(
-        "conflict",
-        nameOrId,
-        `conflict: unable to remove repository reference "${nameOrId}" (must force) - container ${shortId(user.id)} is using its referenced image ${shortId(image.id)}`,
-      );
-    }
-    // A forced removal of a name whose image is in use leaves the image, without a name.
-    if (user !== undefined) return [untag(store, image, byName)];
-    return [untag(store, image, byName), ...(await dropImage(store, image))];
+  if (byName === null) {
+    refuseInUse(store, image, force);
+    if (names.length > 1 && !force) throw conflict(image, false, "image is referenced in multiple repositories");
+    return [...names.map((name) => untag(store, image, name)), ...dropImage(store, image)];
   }
-  refuseById(image, names, users, force);
-  const untagged = names.map((name) => untag(store, image, name));
-  return [...untagged, ...(await dropImage(store, image))];
+  if (names.length > 1) return [untag(store, image, byName)];
+  const user = store.rooms.users.containersOf(image.id)[0];
+  if (user !== undefined && !force) {
+    throw new EngineError(
+      "conflict",
+      nameOrId,
+      `conflict: unable to remove repository reference "${nameOrId}" (must force) - container ${shortId(user.id)} is using its referenced image ${shortId(image.id)}`,
+    );
+  }
+  const untagged = untag(store, image, byName);
+  // By force even a running container's image loses its name, but not its bytes.
+  return runningOn(store, image) === undefined ? [untagged, ...dropImage(store, image)] : [untagged];
 }
 
+/** The name among `names` that a text spells; null when it is an id. */
 function nameMeant(text: string, names: readonly string[]): string | null {
   try {
     const name = familiarString(withDefaultTag(parseReference(text)));
@@ -43,28 +44,23 @@ function nameMeant(text: string, names: readonly string[]): string | null {
   }
 }
 
-function refuseById(
-  image: ImageRow,
-  names: readonly string[],
-  users: readonly { id: string; running: boolean }[],
-  force: boolean,
-): void {
-  const id = shortId(image.id);
-  const refuse = (way: string, why: string) =>
-    new EngineError("conflict", image.id, `conflict: unable to delete ${id} (${way}) - ${why}`);
-  const running = users.find((user) => user.running);
+function runningOn(store: ImageStore, image: ImageRow): string | undefined {
+  return store.rooms.users.containersOf(image.id).find((user) => user.running)?.id;
+}
+
+function conflict(image: ImageRow, hard: boolean, why: string): EngineError {
+  const way = hard ? "cannot be forced" : "must be forced";
+  return new EngineError("conflict", image.id, `conflict: unable to delete ${shortId(image.id)} (${way}) - ${why}`);
+}
+
+function refuseInUse(store: ImageStore, image: ImageRow, force: boolean): void {
+  const running = runningOn(store, image);
   if (running !== undefined)
-    throw refuse("cannot be forced", `image is being used by running container ${shortId(running.id)}`);
-  if (force && users.length === 0) return;
-  const stopped = users[0];
-  if (stopped !== undefined) {
-    // The container's snapshot lies on the image's layers: they must stay.
-    throw refuse(
-      force ? "cannot be forced" : "must be forced",
-      `image is being used by stopped container ${shortId(stopped.id)}`,
-    );
-  }
-  if (names.length > 1) throw refuse("must be forced", "image is referenced in multiple repositories");
+    throw conflict(image, true, `image is being used by running container ${shortId(running)}`);
+  // Forced, a stopped container keeps the layers it lies on; they go after it.
+  const stopped = store.rooms.users.containersOf(image.id)[0];
+  if (stopped !== undefined && !force)
+    throw conflict(image, false, `image is being used by stopped container ${shortId(stopped.id)}`);
 }
 
 function untag(store: ImageStore, image: ImageRow, name: string): ImageDeleteItem {
@@ -73,14 +69,8 @@ function untag(store: ImageStore, image: ImageRow, name: string): ImageDeleteIte
   return { Untagged: name };
 }
 
-async function dropImage(store: ImageStore, image: ImageRow): Promise<ImageDeleteItem[]> {
-  const config = await store.config(image.id);
-  const chains = chainIds(config.rootfs.diff_ids);
-  await store.drop(image);
+function dropImage(store: ImageStore, image: ImageRow): ImageDeleteItem[] {
+  const chains: ChainId[] = store.forget(image);
   store.rooms.news({ action: "delete", id: image.id, name: image.id });
-  const gone: ImageDeleteItem[] = [{ Deleted: image.id }];
-  for (const chain of [...chains].reverse()) {
-    if ((await store.rooms.snapshots.stat(chain)) === null) gone.push({ Deleted: chain });
-  }
-  return gone;
+  return [{ Deleted: image.id }, ...chains.map((chain) => ({ Deleted: chain }))];
 }
