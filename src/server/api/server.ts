@@ -128,8 +128,13 @@ export class ApiServer {
     return found.handler(apiRequest);
   }
 
+  /** After an upgrade node reads nothing more: the body of the request, too, is in `head` or still to come. */
   async #serveUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
-    await this.#takeOver(request, { socket, head, upgrade: true });
+    const length = Number(request.headers["content-length"] ?? 0);
+    const bytes = await readAtLeast(socket, head, Math.min(length, jsonBytesMax));
+    const { method = "GET", url = "/", headers } = request;
+    const whole = Object.assign(oneChunk(bytes.subarray(0, length)), { method, url, headers }) as unknown as IncomingMessage;
+    await this.#takeOver(whole, { socket, head: bytes.subarray(length), upgrade: true });
   }
 
   async #takeOver(request: IncomingMessage, connection: TakenConnection): Promise<void> {
@@ -171,20 +176,11 @@ export class ApiServer {
   /** Reads head and body of a request on a connection that will be hijacked without an upgrade. */
   async #serveRaw(socket: Socket, first: Buffer): Promise<void> {
     let bytes = first;
-    const more = () =>
-      new Promise<boolean>((resolve) => {
-        socket.once("data", (chunk: Buffer) => {
-          socket.pause();
-          bytes = Buffer.concat([bytes, chunk]);
-          resolve(true);
-        });
-        socket.once("end", () => resolve(false));
-        socket.once("close", () => resolve(false));
-        socket.resume();
-      });
     let end = bytes.indexOf("\r\n\r\n");
     while (end < 0) {
-      if (bytes.byteLength > headBytesMax || !(await more())) {
+      const before = bytes.byteLength;
+      if (before <= headBytesMax) bytes = await readAtLeast(socket, bytes, before + 1);
+      if (bytes.byteLength === before) {
         socket.destroy();
         return;
       }
@@ -200,7 +196,7 @@ export class ApiServer {
     );
     const length = Number(headers["content-length"] ?? 0);
     const bodyStart = end + 4;
-    while (bytes.byteLength < bodyStart + length && length <= jsonBytesMax) if (!(await more())) break;
+    bytes = await readAtLeast(socket, bytes, bodyStart + Math.min(length, jsonBytesMax));
     const body = bytes.subarray(bodyStart, bodyStart + length);
     const request = Object.assign(oneChunk(body), { method, url, headers }) as unknown as IncomingMessage;
     await this.#takeOver(request, { socket, head: bytes.subarray(bodyStart + length), upgrade: false });
@@ -215,6 +211,31 @@ const reasons: Record<number, string> = {
   409: "Conflict",
   500: "Internal Server Error",
 };
+
+/** What has come of a connection, with more of it until there are `count` bytes or it ends. */
+async function readAtLeast(socket: Socket, had: Buffer, count: number): Promise<Buffer> {
+  let bytes = had;
+  while (bytes.byteLength < count) {
+    const chunk = await new Promise<Buffer | null>((resolve) => {
+      const onData = (data: Buffer) => settle(data);
+      const onEnd = () => settle(null);
+      const settle = (data: Buffer | null) => {
+        socket.off("data", onData);
+        socket.off("end", onEnd);
+        socket.off("close", onEnd);
+        socket.pause();
+        resolve(data);
+      };
+      socket.on("data", onData);
+      socket.on("end", onEnd);
+      socket.on("close", onEnd);
+      socket.resume();
+    });
+    if (chunk === null) return bytes;
+    bytes = Buffer.concat([bytes, chunk]);
+  }
+  return bytes;
+}
 
 async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   if (bytes.byteLength > 0) yield bytes;
