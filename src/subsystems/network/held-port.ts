@@ -3,6 +3,7 @@
  * nftables leads IPv4 clients straight to the container; what still reaches the socket (IPv6 clients of a container
  * without IPv6) is passed on from here, without a process per port.
  */
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { connect, createServer, type Socket } from "node:net";
 import { errorMessage } from "#base/errors.ts";
 
@@ -69,40 +70,36 @@ function passOn(client: Socket, target: PortTarget): void {
 }
 
 interface Flow {
-  readonly socket: Bun.udp.ConnectedSocket<"buffer">;
+  readonly socket: UdpSocket;
   lastMs: number;
 }
 
 async function holdUdp(ip: string, port: number, target: PortTarget): Promise<HeldPort> {
-  const flows = new Map<string, Promise<Flow>>();
-  const held = await Bun.udpSocket({
-    hostname: ip,
-    port,
-    socket: {
-      data(server, bytes, fromPort, fromAddress) {
-        const key = `${fromAddress}/${fromPort}`;
-        const flow = flows.get(key) ?? openFlow(target, (answer) => server.send(answer, fromPort, fromAddress));
-        if (!flows.has(key) && flows.size >= udpFlowsMax) return;
-        flows.set(key, flow);
-        flow.then(
-          (open) => {
-            open.lastMs = Date.now();
-            open.socket.send(bytes);
-          },
-          () => flows.delete(key),
-        );
-      },
-    },
-  }).catch((error: unknown) => {
-    throw Object.assign(new Error(errorMessage(error), { cause: error }), { code: codeOf(error) });
+  const flows = new Map<string, Flow>();
+  // Only dgram can keep an IPv6 socket from claiming the IPv4 port as well.
+  const held = createSocket({ type: ip.includes(":") ? "udp6" : "udp4", ipv6Only: ip.includes(":") });
+  await new Promise<void>((resolve, reject) => {
+    held.once("error", reject);
+    held.bind({ address: ip, port, exclusive: true }, () => resolve());
+  });
+  held.removeAllListeners("error");
+  held.on("error", () => {});
+  held.on("message", (bytes, from) => {
+    const key = `${from.address}/${from.port}`;
+    let flow = flows.get(key);
+    if (flow === undefined) {
+      if (flows.size >= udpFlowsMax) return;
+      flow = openFlow(target, (answer) => held.send(answer, from.port, from.address));
+      flows.set(key, flow);
+    }
+    flow.lastMs = Date.now();
+    flow.socket.send(bytes, target.port, target.ip);
   });
   const timer = setInterval(() => {
     for (const [key, flow] of flows) {
-      void flow.then((open) => {
-        if (Date.now() - open.lastMs < udpIdleMs) return;
-        open.socket.close();
-        flows.delete(key);
-      });
+      if (Date.now() - flow.lastMs < udpIdleMs) continue;
+      flow.socket.close();
+      flows.delete(key);
     }
   }, udpIdleMs);
   timer.unref();
@@ -113,16 +110,15 @@ async function holdUdp(ip: string, port: number, target: PortTarget): Promise<He
     close() {
       clearInterval(timer);
       held.close();
-      for (const flow of flows.values()) void flow.then((open) => open.socket.close());
+      for (const flow of flows.values()) flow.socket.close();
     },
   };
 }
 
-async function openFlow(target: PortTarget, answer: (bytes: Buffer) => void): Promise<Flow> {
-  const socket = await Bun.udpSocket({
-    connect: { hostname: target.ip, port: target.port },
-    socket: { data: (_, bytes) => answer(bytes) },
-  });
+function openFlow(target: PortTarget, answer: (bytes: Buffer) => void): Flow {
+  const socket = createSocket(target.ip.includes(":") ? "udp6" : "udp4");
+  socket.on("message", (bytes) => answer(bytes));
+  socket.on("error", () => {});
   return { socket, lastMs: Date.now() };
 }
 

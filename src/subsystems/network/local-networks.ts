@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "#base/errors.ts";
 import { newId } from "#base/ids.ts";
@@ -156,7 +156,10 @@ export class LocalNetworks implements Networks {
       gateway: ipv4Text(this.bridge.gateway),
     });
     const commands = addPorts(this.#names, ip, publications);
-    if (commands !== "") this.nftables.run(commands);
+    if (commands !== "") {
+      this.nftables.run(commands);
+      allowHairpin(this.#linkName(containerId));
+    }
     undo.move();
     const endpoint: EndpointSettings = {
       IPAMConfig: null,
@@ -290,6 +293,14 @@ export class LocalNetworks implements Networks {
       return bindings.map((binding) => ({ IP: binding.HostIp ?? "", ...common, PublicPort: Number(binding.HostPort) }));
     });
   }
+}
+
+/**
+ * Lets a container come back to itself through its own published port. Where br_netfilter is loaded (a dockerd does that),
+ * the rules already apply on the bridge, and the packet has to leave by the port it came from.
+ */
+function allowHairpin(link: string): void {
+  writeFileSync(`/sys/class/net/${link}/brport/hairpin_mode`, "1");
 }
 
 function bridgeAddress(sandbox: NetworkSandbox): string | null {
