@@ -14,6 +14,12 @@ import type { Rooms } from "./rooms.ts";
 import { specRequest } from "./spec-request.ts";
 import { type ExitRecord, isLive, next } from "./state.ts";
 
+/**
+ * How far a log may outgrow its policy before conmon begins it anew, losing what is in it. Rotation by the daemon comes
+ * first, at every look; this bounds a flood while the daemon is away.
+ */
+const floodBytes = 128 * 1024 * 1024;
+
 /** Starts tasks, follows them to their end, and starts them again where the policy says so. */
 export class Lifecycle {
   #stopped = false;
@@ -86,8 +92,7 @@ export class Lifecycle {
       id,
       spec,
       logPath: logs.path(id),
-      // Rotation by the daemon comes first; this stops a flood while the daemon is away.
-      logSizeMaxBytes: policy.maxSizeBytes * policy.maxFiles,
+      logSizeMaxBytes: policy.maxSizeBytes * policy.maxFiles + floodBytes,
       terminal: config.Tty ?? false,
       openStdin: config.OpenStdin ?? false,
       stdinOnce: config.StdinOnce ?? false,

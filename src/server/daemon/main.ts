@@ -6,9 +6,8 @@ import { programCommit, programVersion } from "#base/version.ts";
 import { type DaemonConfig, loadConfig } from "./config.ts";
 import { daemonUsage, parseDaemonFlags } from "./flags.ts";
 import { listenText, openListeners } from "./listeners.ts";
-import { lockDataRoot } from "./lock.ts";
 import { notifyReady } from "./notify.ts";
-import { openEngine } from "./wiring.ts";
+import { lockDataRoot, openEngine } from "./wiring.ts";
 
 /** `skiff daemon`: serves until SIGTERM or SIGINT. @returns the exit code */
 export async function runDaemon(argv: readonly string[]): Promise<number> {

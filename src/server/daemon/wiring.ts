@@ -29,6 +29,8 @@ import { openRuntime } from "#subsystems/runtime/conmon-runtime.ts";
 import { openVolumes, type VolumeNews } from "#subsystems/volume/local-volumes.ts";
 import type { DaemonConfig } from "./config.ts";
 
+export { lockDataRoot } from "#store/metadata/lock.ts";
+
 export interface Engine {
   readonly api: ApiServer;
   readonly containers: ContainerRoom;

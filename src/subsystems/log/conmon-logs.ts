@@ -6,11 +6,8 @@ import type { LogPolicy, LogQuery, Logs } from "./log.ts";
 import { logFiles, rotate } from "./log-files.ts";
 import { readLog } from "./read-log.ts";
 
-/**
- * How often sizes are looked at. A container can write more than `maxSizeBytes` in between; conmon's own limit, set to
- * the whole allowance, then begins the file anew.
- */
-const checkMs = 1_000;
+/** How often sizes are looked at. A file can outgrow `maxSizeBytes` by what is written in between. */
+const checkMs = 500;
 
 interface Watched {
   readonly policy: LogPolicy;
