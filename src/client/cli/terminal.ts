@@ -9,26 +9,12 @@ export interface JoinOptions {
   readonly terminal: boolean;
 }
 
-/** The user's terminal in raw mode; given back on dispose, whatever happens. */
-export class RawTerminal implements Disposable {
-  readonly #wasRaw: boolean;
-
-  constructor() {
-    this.#wasRaw = process.stdin.isRaw === true;
-    process.stdin.setRawMode?.(true);
-  }
-
-  [Symbol.dispose](): void {
-    process.stdin.setRawMode?.(this.#wasRaw);
-  }
-}
-
 /**
  * Passes stdin, stdout and stderr until the container's output ends.
  * @returns a promise of the output's end; stdin goes on beside it and is let go then
  */
 export async function joinStreams(connection: HijackedConnection, options: JoinOptions): Promise<void> {
-  using _raw = options.terminal && options.stdin && process.stdin.isTTY ? new RawTerminal() : null;
+  using _raw = options.terminal && options.stdin && process.stdin.isTTY ? (await import("./raw-terminal.ts")).rawTerminal() : null;
   const input = options.stdin ? passInput(connection) : null;
   try {
     const decoder = options.terminal ? null : new FrameDecoder();

@@ -55,7 +55,8 @@ export async function createByConmon(
   words.push("-l", `k8s-file:${request.logPath}`, "--log-size-max", String(request.logSizeMaxBytes));
   if (request.terminal) words.push("-t");
   if (request.openStdin) words.push("-i");
-  if (request.openStdin && !request.stdinOnce) words.push("--leave-stdin-open");
+  // A terminal has no end of input: who detaches from it comes back.
+  if (request.openStdin && (!request.stdinOnce || request.terminal)) words.push("--leave-stdin-open");
   const { readFd, writeFd } = makePipe();
   try {
     const conmon = Bun.spawn(words, {
