@@ -1,5 +1,6 @@
 import { dlopen, type FFIFunction, FFIType, read } from "bun:ffi";
 import { constants } from "node:os";
+import { encodeRawText } from "#base/raw-text.ts";
 
 const errnoLocation = dlopen("libc.so.6", { __errno_location: { args: [], returns: FFIType.ptr } }).symbols
   .__errno_location;
@@ -43,10 +44,10 @@ export function check(result: number | bigint, syscall: string, subject: string)
 }
 
 /**
- * A NUL-terminated copy for `ptr()`. Keep the buffer referenced until the call has returned.
+ * A NUL-terminated copy for `ptr()`; names that are no UTF-8 come from `decodeRawText`. Keep the buffer referenced until the call has returned.
  * @throws Error when the text itself holds a NUL, which would silently cut a path
  */
 export function cString(text: string): Buffer {
   if (text.includes("\0")) throw new Error(`text holds a NUL byte: ${JSON.stringify(text)}`);
-  return Buffer.from(`${text}\0`);
+  return encodeRawText(`${text}\0`);
 }

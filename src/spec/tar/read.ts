@@ -1,4 +1,5 @@
 import { EngineError } from "#base/errors.ts";
+import { decodeRawText } from "#base/raw-text.ts";
 import { ByteReader } from "./byte-reader.ts";
 import { blockSize, type TarEntry, type TarEntryType, xattrPrefix } from "./tar.ts";
 
@@ -30,7 +31,6 @@ interface Extensions {
   longLink: string | null;
 }
 
-const text = new TextDecoder();
 const latin = new TextDecoder("latin1");
 
 /**
@@ -41,6 +41,8 @@ const latin = new TextDecoder("latin1");
 export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerator<TarItem> {
   const reader = new ByteReader(source);
   const global = new Map<string, Uint8Array>();
+  let globalBytes = 0;
+  let extensionBytes = 0;
   let extensions: Extensions = { pax: new Map(), longName: null, longLink: null };
   try {
     for (;;) {
@@ -50,7 +52,10 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
       const raw = parseHeader(header);
       const padding = (blockSize - (raw.size % blockSize)) % blockSize;
       if (raw.type === "x" || raw.type === "g" || raw.type === "L" || raw.type === "K") {
-        const bytes = await takeExtension(reader, raw.size);
+        // A run of headers counts as one, and so do all global ones: neither may fill the memory piece by piece.
+        if (raw.type === "g") globalBytes += raw.size;
+        else extensionBytes += raw.size;
+        const bytes = await takeExtension(reader, raw.size, raw.type === "g" ? globalBytes : extensionBytes);
         await reader.skip(padding);
         if (raw.type === "g") for (const [key, value] of parsePax(bytes)) global.set(key, value);
         else if (raw.type === "x") for (const [key, value] of parsePax(bytes)) extensions.pax.set(key, value);
@@ -60,6 +65,7 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
       }
       const entry = completeEntry(raw, global, extensions);
       extensions = { pax: new Map(), longName: null, longLink: null };
+      extensionBytes = 0;
       // Only regular files have bodies; some old writers give sizes to other types.
       const body = new Body(reader, entry.sizeBytes);
       yield { entry, body };
@@ -118,7 +124,7 @@ function isZero(block: Uint8Array): boolean {
 
 function cText(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
-  return text.decode(end < 0 ? bytes : bytes.subarray(0, end));
+  return decodeRawText(end < 0 ? bytes : bytes.subarray(0, end));
 }
 
 /** Octal digits, or base-256 when the first bit is set. */
@@ -132,10 +138,11 @@ function parseNumber(field: Uint8Array, what: string): number {
     if (!Number.isSafeInteger(number)) throw invalid(`${what} out of range`);
     return number;
   }
+  // Blanks and NULs may stand before and after; what follows an end is somebody's left-over.
   const digits = latin
     .decode(field)
-    .replace(/[\0 ]+$/, "")
-    .trimStart();
+    .replace(/^[\0 ]+/, "")
+    .replace(/[\0 ].*$/s, "");
   if (digits === "") return 0;
   if (!/^[0-7]+$/.test(digits)) throw invalid(`invalid ${what} in header`);
   return Number.parseInt(digits, 8);
@@ -175,8 +182,8 @@ function parseHeader(block: Uint8Array): RawHeader {
   };
 }
 
-async function takeExtension(reader: ByteReader, size: number): Promise<Uint8Array> {
-  if (size > extensionBytesMax) throw invalid(`extended header of ${size} bytes is larger than ${extensionBytesMax}`);
+async function takeExtension(reader: ByteReader, size: number, sum: number): Promise<Uint8Array> {
+  if (sum > extensionBytesMax) throw invalid(`extended headers of ${sum} bytes are larger than ${extensionBytesMax}`);
   const bytes = size === 0 ? new Uint8Array(0) : await reader.take(size);
   if (bytes === null) throw new EngineError("invalid", "tar", "unexpected EOF");
   return Uint8Array.from(bytes);
@@ -193,7 +200,7 @@ function parsePax(bytes: Uint8Array): [string, Uint8Array][] {
     if (length < 5 || end > bytes.byteLength || bytes[end - 1] !== 10) throw invalid("invalid pax record");
     const equals = bytes.indexOf(61, blank);
     if (equals < 0 || equals >= end) throw invalid("invalid pax record");
-    records.push([text.decode(bytes.subarray(blank + 1, equals)), bytes.subarray(equals + 1, end - 1)]);
+    records.push([decodeRawText(bytes.subarray(blank + 1, equals)), bytes.subarray(equals + 1, end - 1)]);
     offset = end;
   }
   return records;
@@ -217,7 +224,7 @@ function paxNumber(value: string, what: string): number {
 function completeEntry(raw: RawHeader, global: ReadonlyMap<string, Uint8Array>, extensions: Extensions): TarEntry {
   const lookUp = (key: string): string | undefined => {
     const bytes = extensions.pax.get(key) ?? global.get(key);
-    return bytes === undefined || bytes.byteLength === 0 ? undefined : text.decode(bytes);
+    return bytes === undefined || bytes.byteLength === 0 ? undefined : decodeRawText(bytes);
   };
   const number = (key: string, otherwise: number) => {
     const value = lookUp(key);

@@ -1,3 +1,4 @@
+import { encodeRawText } from "#base/raw-text.ts";
 import { blockSize, type TarEntry, type TarEntryType, xattrPrefix } from "./tar.ts";
 
 const typeFlags: Record<TarEntryType, string> = {
@@ -68,10 +69,19 @@ export function padding(size: number): Uint8Array {
   return new Uint8Array((blockSize - (size % blockSize)) % blockSize);
 }
 
+/** Nanoseconds as decimal seconds. */
+function paxTime(timeNs: bigint): string {
+  const size = timeNs < 0n ? -timeNs : timeNs;
+  const fraction = String(size % 1_000_000_000n)
+    .padStart(9, "0")
+    .replace(/0+$/, "");
+  return `${timeNs < 0n ? "-" : ""}${size / 1_000_000_000n}${fraction === "" ? "" : `.${fraction}`}`;
+}
+
 /** The header blocks of an entry: ustar, with a pax header before it where a field does not fit. Deterministic. */
 export function encodeTarHeader(entry: TarEntry): Uint8Array {
-  const name = utf8.encode(entry.type === "directory" && !entry.name.endsWith("/") ? `${entry.name}/` : entry.name);
-  const linkName = utf8.encode(entry.linkName);
+  const name = encodeRawText(entry.type === "directory" && !entry.name.endsWith("/") ? `${entry.name}/` : entry.name);
+  const linkName = encodeRawText(entry.linkName);
   const seconds = Number(entry.mtimeNs / 1_000_000_000n);
   const records: Uint8Array[] = [];
   const add = (key: string, value: string | Uint8Array) =>
@@ -81,9 +91,8 @@ export function encodeTarHeader(entry: TarEntry): Uint8Array {
   if (entry.sizeBytes > octal11Max) add("size", String(entry.sizeBytes));
   if (entry.uid > octal7Max) add("uid", String(entry.uid));
   if (entry.gid > octal7Max) add("gid", String(entry.gid));
-  const fraction = entry.mtimeNs % 1_000_000_000n;
-  if (fraction > 0n) add("mtime", `${seconds}.${String(fraction).padStart(9, "0").replace(/0+$/, "")}`);
-  else if (entry.mtimeNs < 0n) add("mtime", String(seconds));
+  if (entry.mtimeNs < 0n || entry.mtimeNs % 1_000_000_000n !== 0n || seconds > octal11Max)
+    add("mtime", paxTime(entry.mtimeNs));
   for (const key of [...entry.xattrs.keys()].sort())
     add(`${xattrPrefix}${key}`, entry.xattrs.get(key) ?? new Uint8Array(0));
   const own = header(entry, typeFlags[entry.type], name, linkName, entry.sizeBytes, seconds);
