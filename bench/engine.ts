@@ -21,7 +21,13 @@ interface Row {
 }
 const table: Row[] = [];
 
-async function compare(what: string, goal: string, skiff: Peer, docker: Peer | null, words: (peer: Peer) => readonly string[]): Promise<void> {
+async function compare(
+  what: string,
+  goal: string,
+  skiff: Peer,
+  docker: Peer | null,
+  words: (peer: Peer) => readonly string[],
+): Promise<void> {
   const [ours, theirs]: [number[], number[]] = [[], []];
   await timed(words(skiff));
   if (docker !== null) await timed(words(docker));
@@ -34,7 +40,13 @@ async function compare(what: string, goal: string, skiff: Peer, docker: Peer | n
 
 function addTimes(what: string, goal: string, ours: number, theirs: number | null): void {
   const ratio = theirs === null ? "-" : `1/${(theirs / ours).toFixed(1)}`;
-  table.push({ what, ours: `${ours.toFixed(1)} ms`, theirs: theirs === null ? "-" : `${theirs.toFixed(1)} ms`, ratio, goal });
+  table.push({
+    what,
+    ours: `${ours.toFixed(1)} ms`,
+    theirs: theirs === null ? "-" : `${theirs.toFixed(1)} ms`,
+    ratio,
+    goal,
+  });
   console.error(`${what}: ${ours.toFixed(1)} ms, docker ${theirs?.toFixed(1) ?? "-"} ms`);
 }
 
@@ -50,9 +62,14 @@ function supervisors(match: (words: readonly string[]) => boolean): number[] {
   });
 }
 
-async function idleMemory(peer: Peer, count: number, isSupervisor: (words: readonly string[]) => boolean): Promise<number> {
+async function idleMemory(
+  peer: Peer,
+  count: number,
+  isSupervisor: (words: readonly string[]) => boolean,
+): Promise<number> {
   const before = memoryMiB(peer.pid).pss;
-  for (let index = 0; index < count; index++) await call([...peer.cli, "run", "-d", "--name", `idle${index}`, "busybox:test", "sleep", "1000"]);
+  for (let index = 0; index < count; index++)
+    await call([...peer.cli, "run", "-d", "--name", `idle${index}`, "busybox:test", "sleep", "1000"]);
   const extra = supervisors(isSupervisor).reduce((sum, pid) => sum + memoryMiB(pid).pss, 0);
   const growth = Math.max(0, memoryMiB(peer.pid).pss - before);
   await call([...peer.cli, "rm", "-f", ...Array.from({ length: count }, (_, index) => `idle${index}`)]);
@@ -62,7 +79,9 @@ async function idleMemory(peer: Peer, count: number, isSupervisor: (words: reado
 async function together(peer: Peer, count: number): Promise<number> {
   const names = Array.from({ length: count }, (_, index) => `many${index}`);
   const begun = performance.now();
-  await Promise.all(names.map((name) => call([...peer.cli, "run", "-d", "--name", name, "busybox:test", "sleep", "1000"])));
+  await Promise.all(
+    names.map((name) => call([...peer.cli, "run", "-d", "--name", name, "busybox:test", "sleep", "1000"])),
+  );
   const ms = performance.now() - begun;
   const running = (await call([...peer.cli, "ps", "-q"])).trim().split("\n").length;
   if (running < count) throw new Error(`${peer.name}: only ${running} of ${count} run`);
@@ -81,7 +100,10 @@ async function request(peer: Peer, method: string, path: string, body?: unknown)
 async function listing(peer: Peer, count: number): Promise<number> {
   const ids: string[] = [];
   for (let index = 0; index < count; index++) {
-    const response = await request(peer, "POST", `/containers/create?name=list${index}`, { Image: "busybox:test", Cmd: ["true"] });
+    const response = await request(peer, "POST", `/containers/create?name=list${index}`, {
+      Image: "busybox:test",
+      Cmd: ["true"],
+    });
     ids.push(((await response.json()) as { Id: string }).Id);
   }
   const times: number[] = [];
@@ -97,7 +119,11 @@ async function listing(peer: Peer, count: number): Promise<number> {
 async function flatness(peer: Peer): Promise<string> {
   const samples: number[] = [];
   for (let cycle = 0; cycle < cycles; cycle++) {
-    const response = await request(peer, "POST", "/containers/create", { Image: "busybox:test", Cmd: ["true"], HostConfig: { NetworkMode: "none" } });
+    const response = await request(peer, "POST", "/containers/create", {
+      Image: "busybox:test",
+      Cmd: ["true"],
+      HostConfig: { NetworkMode: "none" },
+    });
     const { Id: id } = (await response.json()) as { Id: string };
     await request(peer, "POST", `/containers/${id}/start`);
     await (await request(peer, "POST", `/containers/${id}/wait`)).text();
@@ -113,14 +139,31 @@ await using docker = await startDocker();
 if (docker === null) console.error("dockerd is not installed: only Skiff is measured");
 
 const idleRss = memoryMiB(skiff.pid).rss;
-await compare("run --rm busybox true, bridge", "1/6", skiff, docker, (peer) => [...peer.cli, "run", "--rm", "busybox:test", "true"]);
-await compare("run --rm busybox true, --network none", "1/8", skiff, docker, (peer) => [...peer.cli, "run", "--rm", "--network", "none", "busybox:test", "true"]);
-for (const peer of [skiff, docker]) if (peer !== null) await call([...peer.cli, "run", "-d", "--name", "target", "--network", "none", "busybox:test", "sleep", "1000"]);
+await compare("run --rm busybox true, bridge", "1/6", skiff, docker, (peer) => [
+  ...peer.cli,
+  "run",
+  "--rm",
+  "busybox:test",
+  "true",
+]);
+await compare("run --rm busybox true, --network none", "1/8", skiff, docker, (peer) => [
+  ...peer.cli,
+  "run",
+  "--rm",
+  "--network",
+  "none",
+  "busybox:test",
+  "true",
+]);
+for (const peer of [skiff, docker])
+  if (peer !== null)
+    await call([...peer.cli, "run", "-d", "--name", "target", "--network", "none", "busybox:test", "sleep", "1000"]);
 await compare("exec true", "1/3", skiff, docker, (peer) => [...peer.cli, "exec", "target", "true"]);
 for (const peer of [skiff, docker]) if (peer !== null) await call([...peer.cli, "rm", "-f", "target"]);
 await compare("--version", "1/1", skiff, docker, (peer) => [peer.cli[0] ?? "", "--version"]);
 const ourMemory = await idleMemory(skiff, 10, (words) => (words[0] ?? "").endsWith("conmon"));
-const theirMemory = docker === null ? null : await idleMemory(docker, 10, (words) => (words[0] ?? "").includes("containerd-shim"));
+const theirMemory =
+  docker === null ? null : await idleMemory(docker, 10, (words) => (words[0] ?? "").includes("containerd-shim"));
 table.push({
   what: "memory per idle container (PSS)",
   ours: `${ourMemory.toFixed(2)} MiB`,
@@ -134,8 +177,25 @@ for (let round = 0; round < 3; round++) {
   if (docker !== null) theirs50.push(await together(docker, 50));
 }
 addTimes("50 containers at once", "1/3", median(ours50), docker === null ? null : median(theirs50));
-addTimes("list of 500 containers (API)", "<= 30 ms", await listing(skiff, 500), docker === null ? null : await listing(docker, 500));
-table.push({ what: "idle daemon, RSS", ours: `${idleRss.toFixed(0)} MiB`, theirs: docker === null ? "-" : `${memoryMiB(docker.pid).rss.toFixed(0)} MiB`, ratio: "", goal: "<= 80 MiB" });
-table.push({ what: `daemon RSS over ${cycles} create/start/rm`, ours: `${await flatness(skiff)} MiB`, theirs: "", ratio: "", goal: "flat" });
+addTimes(
+  "list of 500 containers (API)",
+  "<= 30 ms",
+  await listing(skiff, 500),
+  docker === null ? null : await listing(docker, 500),
+);
+table.push({
+  what: "idle daemon, RSS",
+  ours: `${idleRss.toFixed(0)} MiB`,
+  theirs: docker === null ? "-" : `${memoryMiB(docker.pid).rss.toFixed(0)} MiB`,
+  ratio: "",
+  goal: "<= 80 MiB",
+});
+table.push({
+  what: `daemon RSS over ${cycles} create/start/rm`,
+  ours: `${await flatness(skiff)} MiB`,
+  theirs: "",
+  ratio: "",
+  goal: "flat",
+});
 console.log(`| what | skiff | docker | ratio | goal |\n|---|---|---|---|---|`);
 for (const row of table) console.log(`| ${row.what} | ${row.ours} | ${row.theirs} | ${row.ratio} | ${row.goal} |`);

@@ -49,10 +49,22 @@ export async function startSkiff(): Promise<Peer> {
   if (!existsSync(binary)) throw new Error("dist/skiff is missing: npm run build");
   const directory = mkdtempSync(join(tmpdir(), "skiff-bench-"));
   const socket = join(directory, "s.sock");
-  const daemon = Bun.spawn([binary, "daemon", "--data-root", join(directory, "data"), "--exec-root", join(directory, "run"), "-H", `unix://${socket}`], {
-    stdio: ["ignore", "ignore", Bun.file(join(directory, "log"))],
-    env: { ...process.env, UV_THREADPOOL_SIZE: "16" },
-  });
+  const daemon = Bun.spawn(
+    [
+      binary,
+      "daemon",
+      "--data-root",
+      join(directory, "data"),
+      "--exec-root",
+      join(directory, "run"),
+      "-H",
+      `unix://${socket}`,
+    ],
+    {
+      stdio: ["ignore", "ignore", Bun.file(join(directory, "log"))],
+      env: { ...process.env, UV_THREADPOOL_SIZE: "16" },
+    },
+  );
   await answers(socket, 10_000);
   const host = `unix://${socket}`;
   const cli = [binary, "-H", host];
@@ -68,7 +80,9 @@ export async function startDocker(): Promise<Peer | null> {
   const socket = join(directory, "d.sock");
   const pidFile = join(directory, "pid");
   const script = `ip link set lo up; exec ${dockerd} --data-root ${directory}/root --exec-root ${directory}/run -H unix://${socket} -p ${pidFile} --bip 10.213.0.1/24`;
-  const daemon = Bun.spawn(["unshare", "-n", "sh", "-c", script], { stdio: ["ignore", "ignore", Bun.file(join(directory, "log"))] });
+  const daemon = Bun.spawn(["unshare", "-n", "sh", "-c", script], {
+    stdio: ["ignore", "ignore", Bun.file(join(directory, "log"))],
+  });
   await answers(socket, 30_000);
   const host = `unix://${socket}`;
   const cli = ["docker", "-H", host];

@@ -33,11 +33,21 @@ afterAll(async () => {
   expect(daemon.hostTraces()).toEqual([]);
 });
 
-const inspect = async (name: string, format: string) => (await daemon.skiff(["inspect", "-f", format, name])).out.trim();
+const inspect = async (name: string, format: string) =>
+  (await daemon.skiff(["inspect", "-f", format, name])).out.trim();
 
 describe.skipIf(skip)("kill -9 of the daemon", () => {
   test("stops no container; logs are complete; ends that came meanwhile are known; ports are held again", async () => {
-    await daemon.skiff(["run", "-d", "--name", "ticker", "busybox:test", "sh", "-c", "for i in $(seq 1 400); do echo tick $i; sleep 0.01; done; sleep 100"]);
+    await daemon.skiff([
+      "run",
+      "-d",
+      "--name",
+      "ticker",
+      "busybox:test",
+      "sh",
+      "-c",
+      "for i in $(seq 1 400); do echo tick $i; sleep 0.01; done; sleep 100",
+    ]);
     await daemon.skiff(["run", "-d", "--name", "short", "busybox:test", "sh", "-c", "sleep 1; exit 5"]);
     await daemon.skiff(["run", "-d", "--rm", "--name", "passing", "busybox:test", "sleep", "1"]);
     await daemon.skiff(["run", "-d", "--name", "web", "-p", "127.0.0.1::80", "web:test"]);
@@ -55,7 +65,9 @@ describe.skipIf(skip)("kill -9 of the daemon", () => {
     const lines = (await daemon.skiff(["logs", "ticker"])).out.trim().split("\n");
     expect(lines).toEqual(Array.from({ length: 400 }, (_, index) => `tick ${index + 1}`));
     expect((await daemon.skiff(["exec", "ticker", "echo", "alive"])).out).toBe("alive\n");
-    expect((await daemon.skiff(["run", "--rm", "-p", `127.0.0.1:${port}:80`, "web:test"])).err).toContain("port is already allocated");
+    expect((await daemon.skiff(["run", "--rm", "-p", `127.0.0.1:${port}:80`, "web:test"])).err).toContain(
+      "port is already allocated",
+    );
     expect((await run(["curl", "-s", "-m", "3", `http://127.0.0.1:${port}/`])).out).toBe("hello from web\n");
     expect((await daemon.skiff(["stop", "-t", "0", "ticker"])).code).toBe(0);
     expect(await inspect("ticker", "{{.State.Status}} {{.State.ExitCode}}")).toBe("exited 137");
@@ -74,7 +86,8 @@ describe.skipIf(skip)("kill -9 of the daemon", () => {
     for (const pid of pids) process.kill(Number(pid), "SIGKILL");
     await Bun.sleep(300);
     await daemon.up();
-    for (let attempt = 0; attempt < 50 && (await inspect("unless", "{{.State.Status}}")) !== "running"; attempt++) await Bun.sleep(100);
+    for (let attempt = 0; attempt < 50 && (await inspect("unless", "{{.State.Status}}")) !== "running"; attempt++)
+      await Bun.sleep(100);
     expect(await inspect("always", "{{.State.Status}}")).toBe("running");
     expect(await inspect("unless", "{{.State.Status}}")).toBe("running");
     expect(await inspect("halted", "{{.State.Status}}")).toBe("exited");
@@ -92,7 +105,8 @@ describe.skipIf(skip)("kill -9 of the daemon", () => {
       const work = Promise.all(
         names.map(async (name, index) => {
           const flags = index === 1 ? ["-p", "127.0.0.1::80"] : [];
-          if ((await daemon.skiff(["run", "-d", "--name", name, ...flags, "busybox:test", "sleep", "1000"])).code === 0) acknowledged.add(name);
+          if ((await daemon.skiff(["run", "-d", "--name", name, ...flags, "busybox:test", "sleep", "1000"])).code === 0)
+            acknowledged.add(name);
           if (index === 2 && (await daemon.skiff(["rm", "-f", name])).code === 0) removed.add(name);
         }),
       );
@@ -107,7 +121,9 @@ describe.skipIf(skip)("kill -9 of the daemon", () => {
       expect(await inspect("steady", "{{.State.Status}} {{.State.Pid}}")).toBe(`running ${steadyPid}`);
       // Whatever state it is in, it can be removed, and a new one of that name can be made.
       for (const name of names) await daemon.skiff(["rm", "-f", name]);
-      expect((await daemon.skiff(["run", "--rm", "--name", names[0] ?? "x", "busybox:test", "echo", "again"])).out).toBe("again\n");
+      expect(
+        (await daemon.skiff(["run", "--rm", "--name", names[0] ?? "x", "busybox:test", "echo", "again"])).out,
+      ).toBe("again\n");
     }
     await daemon.clear();
     expect(await daemon.leftovers()).toEqual([]);
@@ -116,7 +132,17 @@ describe.skipIf(skip)("kill -9 of the daemon", () => {
 
 describe.skipIf(skip)("the daemon", () => {
   test("a second one on the same data-root is refused", async () => {
-    const second = await run([process.execPath, join(import.meta.dir, "../../src/main.ts"), "daemon", "--data-root", daemon.dataRoot, "--exec-root", daemon.execRoot, "-H", `unix://${daemon.socket}.2`]);
+    const second = await run([
+      process.execPath,
+      join(import.meta.dir, "../../src/main.ts"),
+      "daemon",
+      "--data-root",
+      daemon.dataRoot,
+      "--exec-root",
+      daemon.execRoot,
+      "-H",
+      `unix://${daemon.socket}.2`,
+    ]);
     expect(second.code).toBe(1);
     expect(second.err).toContain(`another daemon (pid ${daemon.pid}) uses the data-root ${daemon.dataRoot}`);
   });
@@ -126,7 +152,20 @@ describe.skipIf(skip)("the daemon", () => {
   });
 
   test("logs rotate, so that no container fills the disk, and readers lose no line of what is kept", async () => {
-    await daemon.skiff(["run", "-d", "--name", "flood", "--log-opt", "max-size=200k", "--log-opt", "max-file=3", "busybox:test", "sh", "-c", "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); echo line number $i; [ $((i % 1000)) = 0 ] && sleep 0.1; done; sleep 100"]);
+    await daemon.skiff([
+      "run",
+      "-d",
+      "--name",
+      "flood",
+      "--log-opt",
+      "max-size=200k",
+      "--log-opt",
+      "max-file=3",
+      "busybox:test",
+      "sh",
+      "-c",
+      "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); echo line number $i; [ $((i % 1000)) = 0 ] && sleep 0.1; done; sleep 100",
+    ]);
     const id = await inspect("flood", "{{.Id}}");
     for (let attempt = 0; attempt < 150; attempt++) {
       if ((await daemon.skiff(["logs", "--tail", "1", "flood"])).out === "line number 30000\n") break;
@@ -134,10 +173,15 @@ describe.skipIf(skip)("the daemon", () => {
     }
     await Bun.sleep(1200);
     const directory = join(daemon.dataRoot, "containers", id);
-    const sizes = ["container.log", "container.log.1", "container.log.2", "container.log.3"].map((name) => statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0);
+    const sizes = ["container.log", "container.log.1", "container.log.2", "container.log.3"].map(
+      (name) => statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0,
+    );
     expect(sizes[3]).toBe(0);
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(3_000_000);
-    const lines = (await daemon.skiff(["logs", "flood"])).out.trim().split("\n").map((line) => Number(line.split(" ")[2]));
+    const lines = (await daemon.skiff(["logs", "flood"])).out
+      .trim()
+      .split("\n")
+      .map((line) => Number(line.split(" ")[2]));
     expect(lines.at(-1)).toBe(30000);
     for (let index = 1; index < lines.length; index++) expect(lines[index]).toBe((lines[index - 1] ?? 0) + 1);
     await daemon.clear();

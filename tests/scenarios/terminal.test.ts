@@ -16,7 +16,9 @@ afterAll(async () => {
   await daemon[Symbol.asyncDispose]();
 });
 
-type TerminalProcess = Bun.Subprocess & { readonly terminal?: { write(text: string): void; resize(columns: number, rows: number): void } };
+type TerminalProcess = Bun.Subprocess & {
+  readonly terminal?: { write(text: string): void; resize(columns: number, rows: number): void };
+};
 
 /** A command in a real terminal: what it shows, and keys to type. */
 class Session implements AsyncDisposable {
@@ -65,7 +67,8 @@ const main = join(import.meta.dir, "../../src/main.ts");
 const clis: [string, () => { words: string[]; env: Record<string, string> }][] = [
   ["skiff", () => ({ words: [process.execPath, main, "-H", `unix://${daemon.socket}`], env: {} })],
 ];
-if (Bun.which("docker") !== null) clis.push(["docker", () => ({ words: ["docker"], env: { DOCKER_HOST: `unix://${daemon.socket}` } })]);
+if (Bun.which("docker") !== null)
+  clis.push(["docker", () => ({ words: ["docker"], env: { DOCKER_HOST: `unix://${daemon.socket}` } })]);
 
 describe.skipIf(skip).each(clis)("a terminal by %s", (name, cli) => {
   const open = (words: readonly string[]) => new Session([...cli().words, ...words], cli().env);
@@ -120,7 +123,21 @@ describe.skipIf(skip).each(clis)("a terminal by %s", (name, cli) => {
 
 describe.skipIf(skip)("signals", () => {
   test("run passes SIGTERM on and returns the container's code", async () => {
-    const child = Bun.spawn([process.execPath, main, "-H", `unix://${daemon.socket}`, "run", "--rm", "busybox:test", "sh", "-c", "trap 'echo got it; exit 8' TERM; echo ready; while :; do sleep 0.1; done"], { stdout: "pipe" });
+    const child = Bun.spawn(
+      [
+        process.execPath,
+        main,
+        "-H",
+        `unix://${daemon.socket}`,
+        "run",
+        "--rm",
+        "busybox:test",
+        "sh",
+        "-c",
+        "trap 'echo got it; exit 8' TERM; echo ready; while :; do sleep 0.1; done",
+      ],
+      { stdout: "pipe" },
+    );
     const reader = child.stdout.getReader();
     await reader.read();
     child.kill("SIGTERM");

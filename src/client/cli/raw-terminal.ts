@@ -1,4 +1,4 @@
-import { dlopen, FFIType as T, ptr } from "bun:ffi";
+import { dlopen, ptr, FFIType as T } from "bun:ffi";
 
 /** Larger than struct termios anywhere on Linux. */
 const termiosBytes = 128;

@@ -14,7 +14,8 @@ export interface JoinOptions {
  * @returns a promise of the output's end; stdin goes on beside it and is let go then
  */
 export async function joinStreams(connection: HijackedConnection, options: JoinOptions): Promise<void> {
-  using _raw = options.terminal && options.stdin && process.stdin.isTTY ? (await import("./raw-terminal.ts")).rawTerminal() : null;
+  using _raw =
+    options.terminal && options.stdin && process.stdin.isTTY ? (await import("./raw-terminal.ts")).rawTerminal() : null;
   const input = options.stdin ? passInput(connection) : null;
   try {
     const decoder = options.terminal ? null : new FrameDecoder();

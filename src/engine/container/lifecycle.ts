@@ -157,7 +157,12 @@ export class Lifecycle {
     const record: ExitRecord = { code: exit.code, oomKilled: exit.oomKilled, at: exit.at.toISOString(), error: "" };
     const removes = !restarting && definition.hostConfig.AutoRemove === true && !container.keepOnExit;
     // A row that is about to go need not say how the run ended; a crash in between finds the exit on disk.
-    if (removes) container.record = { ...container.record, state: next(container.state, { do: "exit", exit: record, restarting }), sandbox: null };
+    if (removes)
+      container.record = {
+        ...container.record,
+        state: next(container.state, { do: "exit", exit: record, restarting }),
+        sandbox: null,
+      };
     else registry.transition(container, { do: "exit", exit: record, restarting }, { sandbox: null });
     if (exit.oomKilled) announce(events, definition, "oom");
     const duration = String(Math.max(0, Math.round(ranMs / 1000)));

@@ -47,7 +47,11 @@ export class NetworkNamespaces {
       else pending?.reject(new EngineError("internal", "network namespace", error));
     };
     this.#worker.onerror = (event) => {
-      this.#failure = new EngineError("internal", "network namespace", `the network namespace worker failed: ${event.message}`);
+      this.#failure = new EngineError(
+        "internal",
+        "network namespace",
+        `the network namespace worker failed: ${event.message}`,
+      );
       for (const pending of this.#pending.values()) pending.reject(this.#failure);
       this.#pending.clear();
     };

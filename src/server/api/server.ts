@@ -133,7 +133,11 @@ export class ApiServer {
     const length = Number(request.headers["content-length"] ?? 0);
     const bytes = await readAtLeast(socket, head, Math.min(length, jsonBytesMax));
     const { method = "GET", url = "/", headers } = request;
-    const whole = Object.assign(oneChunk(bytes.subarray(0, length)), { method, url, headers }) as unknown as IncomingMessage;
+    const whole = Object.assign(oneChunk(bytes.subarray(0, length)), {
+      method,
+      url,
+      headers,
+    }) as unknown as IncomingMessage;
     await this.#takeOver(whole, { socket, head: bytes.subarray(length), upgrade: true });
   }
 

@@ -1,10 +1,11 @@
 /**
  * Writes a layer's tar into a directory that becomes an overlay layer. The tar is data: names are taken apart, and every
- * step goes by the descriptor of a directory that was opened without following links, so nothing lands outside.
+ * step goes by the descriptor of a directory that was opened with the layer as its root, so nothing lands outside.
  * @see OCI image-spec layer.md, "Applying Changesets" and "Whiteouts"; overlayfs.rst, "whiteouts and opaque directories"
  */
-import { closeSync, constants, openSync, readdirSync, writeSync } from "node:fs";
+import { closeSync, constants, lstatSync, readdirSync, writeSync } from "node:fs";
 import { EngineError, errorMessage } from "#base/errors.ts";
+import { decodeRawText, encodeRawText } from "#base/raw-text.ts";
 import {
   chmodAt,
   chownAt,
@@ -18,13 +19,17 @@ import {
   unlinkAt,
   utimeAt,
 } from "#linux/fs/files.ts";
+import { RootDirectory } from "#linux/fs/in-root.ts";
 import { SyscallError } from "#linux/libc.ts";
 import { readTar } from "#spec/tar/read.ts";
 import type { TarEntry } from "#spec/tar/tar.ts";
 
 const whiteoutPrefix = ".wh.";
 const opaqueName = ".wh..wh..opq";
-const directoryFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const opaqueAttribute = "trusted.overlay.opaque";
+const directoryFlags = constants.O_RDONLY | constants.O_DIRECTORY;
+/** chown(2) reads the highest number as "leave it". */
+const idMax = 0xffff_fffe;
 
 export interface Applied {
   /** Bytes of regular files. */
@@ -64,6 +69,7 @@ function partsOf(name: string): string[] {
 
 class LayerWriter implements Disposable {
   sizeBytes = 0;
+  readonly #root: RootDirectory;
   readonly #rootFd: number;
   /** The directory written to last: most entries come directory by directory. */
   #parent: { path: string; fd: number } | null = null;
@@ -71,12 +77,14 @@ class LayerWriter implements Disposable {
   readonly #directoryTimes = new Map<string, bigint>();
 
   constructor(root: string) {
-    this.#rootFd = openSync(root, directoryFlags);
+    this.#root = new RootDirectory(root);
+    this.#rootFd = this.#root.open(".", directoryFlags);
   }
 
   [Symbol.dispose](): void {
     this.#forgetParent();
     closeSync(this.#rootFd);
+    this.#root[Symbol.dispose]();
   }
 
   #forgetParent(): void {
@@ -84,21 +92,38 @@ class LayerWriter implements Disposable {
     this.#parent = null;
   }
 
-  /** Opens a directory below the root, making what is missing; a link or file in the way is replaced by a directory. */
+  /**
+   * Opens a directory below the root, making what is missing. A link of this layer to a directory of this layer is
+   * followed, read as if the layer were `/`; any other link or file in the way is replaced by a directory.
+   */
   #openDirectory(parts: readonly string[]): number {
     const path = parts.join("/");
     if (this.#parent?.path === path) return this.#parent.fd;
-    let fd = openAt(this.#rootFd, ".", directoryFlags);
-    for (const part of parts) {
+    const fd = this.#openPresent(path) ?? this.#makeParents(parts);
+    this.#forgetParent();
+    this.#parent = { path, fd };
+    return fd;
+  }
+
+  #openPresent(path: string): number | null {
+    try {
+      return this.#root.open(path, directoryFlags);
+    } catch (error) {
+      if (error instanceof SyscallError && ["ENOENT", "ENOTDIR", "ELOOP"].includes(error.code)) return null;
+      throw error;
+    }
+  }
+
+  #makeParents(parts: readonly string[]): number {
+    let fd = this.#root.open(".", directoryFlags);
+    for (const [index, part] of parts.entries()) {
       const parent = fd;
       try {
-        fd = openOrMakeDirectory(parent, part);
+        fd = this.#openPresent(parts.slice(0, index + 1).join("/")) ?? makeAndOpen(parent, part);
       } finally {
         closeSync(parent);
       }
     }
-    this.#forgetParent();
-    this.#parent = { path, fd };
     return fd;
   }
 
@@ -122,7 +147,7 @@ class LayerWriter implements Disposable {
 
   #whiteout(directory: number, name: string): void {
     if (name === opaqueName) {
-      setXattrAt(directory, ".", "trusted.overlay.opaque", Buffer.from("y"));
+      setXattrAt(directory, ".", opaqueAttribute, Buffer.from("y"));
       return;
     }
     // Names of AUFS's own bookkeeping.
@@ -130,34 +155,37 @@ class LayerWriter implements Disposable {
     const hidden = name.slice(whiteoutPrefix.length);
     if (hidden === "" || hidden === "." || hidden === "..")
       throw new EngineError("invalid", name, `invalid whiteout "${name}"`);
-    this.#removeEntry(directory, hidden);
-    mknodAt(directory, hidden, fileType.char, 0, 0);
+    // A whiteout hides what lies below, never what this layer itself holds, whichever comes first.
+    const own = kindAt(directory, hidden);
+    if (own === "directory") setXattrAt(directory, hidden, opaqueAttribute, Buffer.from("y"));
+    else if (own === "absent") mknodAt(directory, hidden, fileType.char, 0, 0);
   }
 
   /** A later entry replaces an earlier one; a directory over a directory keeps its contents. */
   #clear(directory: number, name: string, entry: TarEntry, path: string): void {
-    if (entry.type === "directory" && isDirectory(directory, name)) return;
-    this.#removeEntry(directory, name);
+    if (entry.type === "directory" || !this.#removeEntry(directory, name)) return;
+    // Rare, and dear with many directories: only when something was there.
     for (const known of this.#directoryTimes.keys())
       if (known === path || known.startsWith(`${path}/`)) this.#directoryTimes.delete(known);
-    if (this.#parent !== null && (this.#parent.path === path || this.#parent.path.startsWith(`${path}/`)))
-      this.#forgetParent();
   }
 
-  #removeEntry(directory: number, name: string): void {
+  /** @returns whether there was something */
+  #removeEntry(directory: number, name: string): boolean {
     try {
       unlinkAt(directory, name, false);
     } catch (error) {
-      if (!(error instanceof SyscallError) || error.code === "ENOENT") return;
+      if (!(error instanceof SyscallError)) throw error;
+      if (error.code === "ENOENT") return false;
       if (error.code !== "EISDIR" && error.code !== "EPERM") throw error;
       removeTree(directory, name);
     }
+    return true;
   }
 
   async #make(directory: number, name: string, entry: TarEntry, body: AsyncIterable<Uint8Array>): Promise<void> {
     switch (entry.type) {
       case "directory":
-        if (!isDirectory(directory, name)) mkdirAt(directory, name, 0o700);
+        makeDirectory(directory, name, 0o700);
         return;
       case "file":
         await this.#writeFile(directory, name, body);
@@ -197,13 +225,8 @@ class LayerWriter implements Disposable {
     const parts = partsOf(entry.linkName);
     const target = parts.pop();
     if (target === undefined) throw new EngineError("invalid", entry.name, `hard link "${entry.name}" has no target`);
-    let fd = openAt(this.#rootFd, ".", directoryFlags);
+    const fd = this.#root.open(parts.join("/"), directoryFlags);
     try {
-      for (const part of parts) {
-        const parent = fd;
-        fd = openAt(parent, part, directoryFlags);
-        closeSync(parent);
-      }
       linkAt(fd, target, directory, name);
     } finally {
       closeSync(fd);
@@ -212,54 +235,78 @@ class LayerWriter implements Disposable {
 
   #setAttributes(directory: number, name: string, entry: TarEntry, path: string): void {
     if (entry.type === "hardlink") return;
+    if (!isId(entry.uid) || !isId(entry.gid))
+      throw new EngineError("invalid", entry.name, `"${entry.name}": owner ${entry.uid}:${entry.gid} is out of range`);
     chownAt(directory, name, entry.uid, entry.gid);
     // After chown, which clears the setuid bits; before the times.
     if (entry.type !== "symlink") chmodAt(directory, name, entry.mode);
     for (const [key, value] of entry.xattrs) {
       // What overlayfs itself reads must not come from an image.
       if (key.startsWith("trusted.overlay.") || key.startsWith("user.overlay.")) continue;
-      setXattrAt(directory, name, key, value);
+      setXattrWherePossible(directory, name, key, value);
     }
     if (entry.type === "directory") this.#directoryTimes.set(path, entry.mtimeNs);
     else utimeAt(directory, name, entry.mtimeNs);
   }
 
-  /** Deepest first: setting a child's time does not touch its parent's, but opening goes the same way for all. */
+  /** Sets what making entries has changed. A directory reached by a link may have been replaced by another name since. */
   finishDirectories(): void {
+    this.#forgetParent();
     for (const [path, timeNs] of this.#directoryTimes) {
-      const parts = path === "" ? [] : path.split("/");
-      const name = parts.pop();
-      if (name === undefined) utimeAt(this.#rootFd, ".", timeNs);
-      else utimeAt(this.#openDirectory(parts), name, timeNs);
+      const cut = path.lastIndexOf("/");
+      const parent = this.#openPresent(cut < 0 ? "" : path.slice(0, cut));
+      if (parent === null) continue;
+      try {
+        const name = path === "" ? "." : path.slice(cut + 1);
+        if (kindAt(parent, name) === "directory") utimeAt(parent, name, timeNs);
+      } finally {
+        closeSync(parent);
+      }
     }
   }
 }
 
-function isDirectory(directory: number, name: string): boolean {
+function isId(id: number): boolean {
+  return id >= 0 && id <= idMax;
+}
+
+/** As Docker does: what this file system, or this kind of file, cannot carry is left out. */
+function setXattrWherePossible(directory: number, name: string, key: string, value: Uint8Array): void {
   try {
-    closeSync(openAt(directory, name, directoryFlags));
-    return true;
-  } catch {
-    return false;
+    setXattrAt(directory, name, key, value);
+  } catch (error) {
+    if (!(error instanceof SyscallError) || !["ENOTSUP", "EOPNOTSUPP", "EPERM"].includes(error.code)) throw error;
   }
 }
 
-function openOrMakeDirectory(parent: number, name: string): number {
-  try {
-    return openAt(parent, name, directoryFlags);
-  } catch (error) {
-    if (!(error instanceof SyscallError)) throw error;
-    // A link or file where a directory is wanted: an earlier entry planted it; it is never followed.
-    if (error.code === "ENOTDIR" || error.code === "ELOOP") unlinkAt(parent, name, false);
-    else if (error.code !== "ENOENT") throw error;
-  }
-  mkdirAt(parent, name, 0o755);
-  return openAt(parent, name, directoryFlags);
+/** What `name` is, a link not followed. */
+function kindAt(directory: number, name: string): "absent" | "directory" | "whiteout" | "other" {
+  const stat = lstatSync(encodeRawText(`/proc/self/fd/${directory}/${name}`), { throwIfNoEntry: false });
+  if (stat === undefined) return "absent";
+  if (stat.isDirectory()) return "directory";
+  return stat.isCharacterDevice() && stat.rdev === 0 ? "whiteout" : "other";
+}
+
+/** Makes a directory where none is. One that takes a whiteout's place goes on hiding what lies below. */
+function makeDirectory(parent: number, name: string, mode: number): void {
+  const found = kindAt(parent, name);
+  if (found === "directory") return;
+  if (found !== "absent") unlinkAt(parent, name, false);
+  mkdirAt(parent, name, mode);
+  if (found === "whiteout") setXattrAt(parent, name, opaqueAttribute, Buffer.from("y"));
+}
+
+/** A parent that the layer has no entry for. */
+function makeAndOpen(parent: number, name: string): number {
+  makeDirectory(parent, name, 0o755);
+  // The umask of the daemon is no matter of the image.
+  chmodAt(parent, name, 0o755);
+  return openAt(parent, name, directoryFlags | constants.O_NOFOLLOW);
 }
 
 /** Removes a directory made by this layer, by descriptors, depth first. */
 function removeTree(parent: number, name: string): void {
-  const fd = openAt(parent, name, directoryFlags);
+  const fd = openAt(parent, name, directoryFlags | constants.O_NOFOLLOW);
   try {
     for (const child of readNames(fd)) {
       try {
@@ -276,5 +323,5 @@ function removeTree(parent: number, name: string): void {
 }
 
 function readNames(fd: number): string[] {
-  return readdirSync(`/proc/self/fd/${fd}`);
+  return readdirSync(`/proc/self/fd/${fd}`, { encoding: "buffer" }).map(decodeRawText);
 }
