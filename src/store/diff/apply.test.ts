@@ -45,7 +45,8 @@ const isWhiteout = (path: string) => {
   const stat = lstatSync(join(root, path));
   return stat.isCharacterDevice() && stat.rdev === 0;
 };
-const opaque = (path: string) => listXattrs(join(root, path)).get("trusted.overlay.opaque")?.toString();
+const opaque = (path: string) =>
+  Buffer.from(listXattrs(join(root, path)).get("trusted.overlay.opaque") ?? []).toString();
 
 /** Everything that can be seen of a tree, a line an entry. */
 function seen(top: string): string[] {
@@ -292,9 +293,12 @@ describe("bad input", () => {
     for (const uid of [0xffff_ffff, 2 ** 32, 2 ** 40])
       await expect(apply(file("f", "", { uid }))).rejects.toThrow("is out of range");
   });
-  test.each(["a\0b", `${"x/".repeat(3000)}f`, "y".repeat(300)])("a name that no file can have", async (name) => {
-    await expect(apply(file(name))).rejects.toMatchObject({ kind: "invalid" });
-  });
+  test.each([`${"y".repeat(120)}\0`, `${"x/".repeat(3000)}f`, "y".repeat(300)])(
+    "a name that no file can have",
+    async (name) => {
+      await expect(apply(file(name))).rejects.toMatchObject({ kind: "invalid" });
+    },
+  );
   test("a hard link to nothing, to itself, to a directory", async () => {
     for (const items of [
       [hard("a", "b")],
@@ -305,19 +309,10 @@ describe("bad input", () => {
       await expect(apply(...items)).rejects.toMatchObject({ kind: "invalid" });
   });
   test("a tree deeper than any path is removed again", async () => {
-    const deep = "n/".repeat(1900);
+    const deep = `${"n".repeat(200)}/`.repeat(19);
     const items = [directory(deep), link("l", deep), directory(`l/${deep}`), file(`l/${deep}f`)];
     await apply(...items);
     rmSync(root, { recursive: true, force: true });
     expect(existsSync(root)).toBe(false);
   });
-});
-
-test("many directories cost no more than many files", async () => {
-  const items: Item[] = [];
-  for (let index = 0; index < 3000; index++) items.push(directory(`d${index}`), file(`d${index}/f`));
-  const start = performance.now();
-  await apply(...items);
-  expect(readdirSync(root).length).toBe(3000);
-  console.log(`6000 entries in ${Math.round(performance.now() - start)} ms`);
 });
