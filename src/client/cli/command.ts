@@ -81,7 +81,7 @@ export class CliError extends Error {
     message: string,
     readonly exitCode = 1,
     /** The end of the message points to the command's help. */
-    readonly showsHelp: false | "usage" | "hint" = false,
+    readonly showsHelp: false | "usage" | "see" | "hint" = false,
   ) {
     super(message);
   }

@@ -3,13 +3,11 @@ import { chooseEndpoint, type EndpointOptions } from "#client/api-client/endpoin
 import { CliError, type Command, type CommandContext, type FlagTable } from "./command.ts";
 import { commandHelp, commandList, usageLine } from "./help.ts";
 import { standardOutput } from "./output.ts";
-import { parseArguments, shownPath } from "./parse.ts";
+import { parseArguments } from "./parse.ts";
 import { groups, registry, spellings } from "./registry.ts";
 
 const version = process.env.SKIFF_BUILD ?? "dev";
 const out = standardOutput();
-/** Commands that work on containers directly put the program's name before the daemon's words, as Docker does. */
-const prefixed = new Set(["container run", "container create", "container start"]);
 
 /** Runs one command line. @returns the exit code */
 export async function runCli(argv: readonly string[]): Promise<number> {
@@ -122,13 +120,15 @@ async function runCommand(
     return typeof code === "number" ? code : 0;
   } catch (error) {
     if (error instanceof CliError) {
-      if (error.showsHelp === "usage") out.error(`${error.message}\n\n${usageLine(command)}\n${hint}`);
-      else if (error.message !== "")
+      if (error.showsHelp === "usage" || error.showsHelp === "see") {
+        const pointer = error.showsHelp === "see" ? hint.replace("Run", "See") : hint;
+        out.error(`${error.message}\n\n${usageLine(command)}\n${pointer}`);
+      } else if (error.message !== "")
         out.error(error.showsHelp === "hint" ? `${error.message}\n${hint}` : error.message);
       return error.exitCode;
     }
     if (error instanceof ApiError) {
-      const isRun = prefixed.has(command.path) && shownPath(command) !== "start";
+      const isRun = command.path === "container run";
       out.error(
         isRun
           ? `skiff: Error response from daemon: ${error.message}\n${hint}`
@@ -137,7 +137,7 @@ async function runCommand(
       return isRun ? 125 : 1;
     }
     if (error instanceof ConnectionError) {
-      const isRun = prefixed.has(command.path) && shownPath(command) !== "start";
+      const isRun = command.path === "container run";
       out.error(isRun ? `skiff: ${error.message}\n${hint}` : error.message);
       return isRun ? 125 : 1;
     }

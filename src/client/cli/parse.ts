@@ -149,7 +149,7 @@ function checkCount(command: Command<FlagTable>, count: number): void {
   const name = `'skiff ${shownPath(command)}'`;
   if (max === 0) throw new CliError(`skiff: ${name} accepts no arguments`, 1, "usage");
   if (min === max) throw new CliError(`skiff: ${name} requires ${plural(min)}`, 1, "usage");
-  if (count < min) throw new CliError(`skiff: ${name} requires at least ${plural(min)}`, 1, "usage");
+  if (count < min) throw new CliError(`skiff: ${name} requires at least ${plural(min)}`, 1, "see");
   throw new CliError(`skiff: ${name} requires at most ${plural(max)}`, 1, "usage");
 }
 

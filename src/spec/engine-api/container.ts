@@ -333,7 +333,7 @@ export interface TopResult {
 /** POST /containers/{id}/wait */
 export interface WaitResult {
   StatusCode: number;
-  Error?: { Message: string };
+  Error?: { Message: string } | null;
 }
 
 export type WaitCondition = "not-running" | "next-exit" | "removed";

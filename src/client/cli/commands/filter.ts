@@ -8,7 +8,7 @@ export function filterQuery(words: readonly string[]): string | undefined {
     const equals = word.indexOf("=");
     if (equals < 0)
       throw new CliError(
-        `invalid argument "${word}" for "-f, --filter" flag: invalid filter '${word}': expected 'name=value'`,
+        `invalid argument "${word}" for "-f, --filter" flag: bad format of filter (expected name=value)`,
         125,
         "usage",
       );

@@ -91,7 +91,7 @@ async function exitCode(
 ): Promise<number> {
   if (terminal && (await goesOn(engine, id))) return 0;
   const result = await ended;
-  if (result.Error !== undefined) throw new CliError(`skiff: ${result.Error.Message}`, 125);
+  if (result.Error != null) throw new CliError(`skiff: ${result.Error.Message}`, 125);
   return result.StatusCode;
 }
 

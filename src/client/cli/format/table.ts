@@ -1,9 +1,10 @@
 /** Lists as Docker prints them: a default table, `table TEMPLATE`, `json`, `raw`, or a template per line. */
-import type { Output } from "../command.ts";
+import { CliError, type Output } from "../command.ts";
 import { renderColumns } from "./columns.ts";
 import { Struct } from "./go-value.ts";
 import { GoTemplate } from "./template.ts";
 import { goJson } from "./template-functions.ts";
+import { TemplateError } from "./template-parse.ts";
 
 export interface ListFormat<T> {
   /** How Docker's CLI calls the rows' type in errors. */
@@ -50,19 +51,17 @@ function withoutMethods(fields: Readonly<Record<string, unknown>>): Record<strin
 
 async function printLines<T>(out: Output, items: readonly T[], format: ListFormat<T>, source: string): Promise<void> {
   const template = new GoTemplate(source);
-  const lines = items.map((item) => `${template.render(new Struct(format.type, format.fields(item)))}\n`);
-  // Columns made by tabs are aligned in plain templates, too.
-  const text = lines.join("");
-  await out.write(
-    text.includes("\t")
-      ? renderColumns(
-          text
-            .slice(0, -1)
-            .split("\n")
-            .map((line) => line.split("\t")),
-        )
-      : text,
-  );
+  for (const item of items) out.line(rendered(template, new Struct(format.type, format.fields(item))));
+}
+
+/** A value by a template. @throws CliError in the words of Docker's lists */
+function rendered(template: GoTemplate, value: Struct): string {
+  try {
+    return template.render(value);
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    throw new CliError(`failed to execute template: ${error.message}`, 1);
+  }
 }
 
 async function printTable<T>(out: Output, items: readonly T[], format: ListFormat<T>, source: string): Promise<void> {
@@ -76,6 +75,6 @@ async function printTable<T>(out: Output, items: readonly T[], format: ListForma
   const head = template.render(
     new Struct(format.type, { ...headers, ...("Label" in headers && { Label: (key: unknown) => label(key) }) }),
   );
-  const rows = items.map((item) => template.render(new Struct(format.type, format.fields(item))));
+  const rows = items.map((item) => rendered(template, new Struct(format.type, format.fields(item))));
   await out.write(renderColumns([head, ...rows].map((line) => line.split("\t"))));
 }
