@@ -1,10 +1,11 @@
-import { mkdirSync, renameSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { chmodSync, mkdirSync, renameSync } from "node:fs";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Background, KeyedMutex } from "#base/concurrency.ts";
 import { EngineError } from "#base/errors.ts";
 import type { Logger } from "#base/log.ts";
-import { syncFileSystem } from "#linux/fs/files.ts";
+import { syncDirectory, syncFileSystem } from "#linux/fs/files.ts";
 import type { ChainId } from "#spec/oci/digest.ts";
 import { applyLayer } from "#store/diff/apply.ts";
 import { hashed } from "#store/diff/hashed.ts";
@@ -44,7 +45,6 @@ class OverlaySnapshotter implements Snapshotter {
   readonly driver = "overlay";
   readonly #imports = new KeyedMutex();
   readonly #removals: Background;
-  #temporaries = 0;
 
   constructor(
     private readonly root: string,
@@ -72,6 +72,11 @@ class OverlaySnapshotter implements Snapshotter {
     );
   }
 
+  /** A new place for bytes without a row. Never one that a removal still works on, whoever began that. */
+  #grave(name: string): string {
+    return join(this.root, "removed", `${name}-${randomUUID()}`);
+  }
+
   #directory(number: number): string {
     return join(this.root, String(number));
   }
@@ -80,16 +85,17 @@ class OverlaySnapshotter implements Snapshotter {
     return this.#imports.run(chain, async () => {
       const present = await this.stat(chain);
       if (present !== null) return present;
-      const temporary = join(this.root, "removed", `import-${this.#temporaries++}-${process.pid}`);
+      const temporary = this.#grave("import");
       await using undo = new AsyncDisposableStack();
       undo.defer(() => rm(temporary, { recursive: true, force: true }));
-      mkdirSync(join(temporary, "fs"), { recursive: true, mode: 0o755 });
+      mkdirSync(temporary, { mode: 0o700 });
+      makeLayerRoot(temporary);
       const { stream, digest } = hashed(tar);
       const { sizeBytes } = await applyLayer(join(temporary, "fs"), stream);
       if (digest() !== (diffId as string))
         throw new EngineError("corrupt", diffId, `layer has diff ID ${digest()}, want ${diffId}`);
       // One flush for the whole tree costs less than an fsync a file.
-      syncFileSystem(temporary);
+      await syncFileSystem(temporary);
       return this.#commitImport(chain, parent, temporary, sizeBytes);
     });
   }
@@ -99,7 +105,7 @@ class OverlaySnapshotter implements Snapshotter {
     this.metadata.transaction(() => {
       const number = this.#insert(chain, "committed", parent, sizeBytes);
       renameSync(temporary, this.#directory(number));
-      syncFileSystem(this.root);
+      syncDirectory(this.root);
     });
     return { name: chain, kind: "committed", parent, sizeBytes };
   }
@@ -111,9 +117,7 @@ class OverlaySnapshotter implements Snapshotter {
     }
     const number = this.#insert(key, "active", parent, 0);
     const directory = this.#directory(number);
-    mkdirSync(directory, { mode: 0o700 });
-    mkdirSync(join(directory, "fs"), { mode: 0o755 });
-    mkdirSync(join(directory, "work"), { mode: 0o700 });
+    makeActive(directory);
   }
 
   /** Directories of a stack, topmost first. */
@@ -161,7 +165,7 @@ class OverlaySnapshotter implements Snapshotter {
     const child = this.metadata.query<{ name: string }>("SELECT name FROM snapshot WHERE parent = ?").get(name);
     if (child !== null) throw new EngineError("conflict", name, `snapshot ${name} is in use by ${child.name}`);
     this.metadata.query("DELETE FROM snapshot WHERE number = ?").run(row.number);
-    const grave = join(this.root, "removed", String(row.number));
+    const grave = this.#grave(String(row.number));
     await rename(this.#directory(row.number), grave).catch(ignoreAbsent);
     void this.#removals.run(name, () => rm(grave, { recursive: true, force: true }));
   }
@@ -179,21 +183,35 @@ class OverlaySnapshotter implements Snapshotter {
     );
     for (const name of await readdir(this.root)) {
       if (/^\d+$/.test(name) && !known.has(name))
-        await rename(join(this.root, name), join(this.root, "removed", name)).catch(ignoreAbsent);
+        await rename(join(this.root, name), this.#grave(name)).catch(ignoreAbsent);
     }
     for (const name of await readdir(join(this.root, "removed"))) {
       void this.#removals.run(name, () => rm(join(this.root, "removed", name), { recursive: true, force: true }));
     }
-    // A crash between an active snapshot's row and its directories leaves a row that cannot be mounted.
+    // The directories of an active snapshot are not flushed: a power cut soon after leaves a row alone, of a container
+    // that nothing was written to yet.
     for (const row of this.metadata.query<Row>("SELECT * FROM snapshot WHERE kind = 'active'").all()) {
       const whole = await stat(join(this.#directory(row.number), "work")).catch(() => null);
-      if (whole === null) await this.remove(row.name);
+      if (whole === null) makeActive(this.#directory(row.number));
     }
   }
 
   async close(): Promise<void> {
     await this.#removals.drain();
   }
+}
+
+/** What exists already stays as it is. */
+function makeActive(directory: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeLayerRoot(directory);
+  mkdirSync(join(directory, "work"), { recursive: true, mode: 0o700 });
+}
+
+/** The container's `/` where no image says otherwise; the daemon's umask does not count. */
+function makeLayerRoot(directory: string): void {
+  const root = join(directory, "fs");
+  if (mkdirSync(root, { recursive: true }) !== undefined) chmodSync(root, 0o755);
 }
 
 function toInfo(row: Row): SnapshotInfo {

@@ -27,7 +27,7 @@ export interface Snapshotter {
    * Several may run at once, also for the layers of one image: only the last step waits for the parent.
    * Returns at once if `chain` is there already (then `tar` is not read).
    * The tar is data: nothing in it can write outside the layer; whiteouts and opaque directories become overlayfs's own.
-   * @throws EngineError `corrupt` when the tar's digest is not `diffId` or it is malformed; nothing is kept then
+   * @throws EngineError `corrupt` when the tar's digest is not `diffId`, `invalid` when it is malformed; nothing is kept then
    * Durable on return.
    * @see OCI image-spec layer.md, Applying Changesets
    */
