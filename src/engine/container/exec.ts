@@ -1,6 +1,7 @@
 import { EngineError } from "#base/errors.ts";
 import { newId } from "#base/ids.ts";
 import type { ExecCreateRequest, ExecInspect } from "#spec/engine-api/container.ts";
+import type { StreamChunk } from "#spec/engine-api/frame.ts";
 import type { ExecProcess } from "#subsystems/runtime/runtime.ts";
 import { announce } from "./announce.ts";
 import { clientStream } from "./attach.ts";
@@ -75,7 +76,7 @@ export class Execs {
       throw error;
     }
     this.#announce(exec, `exec_start: ${request.Cmd.join(" ")}`);
-    exec.process.exited.then(
+    const ended = exec.process.exited.then(
       (code) => this.#ended(exec, code),
       (error: unknown) => {
         this.rooms.log.error("lost track of an exec", { exec: execId, error });
@@ -84,7 +85,13 @@ export class Execs {
     );
     const { attachment } = exec.process;
     if (options.detach || attachment === null) return null;
-    return clientStream(attachment, {
+    const streams = {
+      output: untilEnded(attachment.output, ended),
+      write: (bytes: Uint8Array) => attachment.write(bytes),
+      closeInput: () => attachment.closeInput(),
+      close: () => attachment.close(),
+    };
+    return clientStream(streams, {
       terminal,
       stdin: request.AttachStdin ?? false,
       stdout: request.AttachStdout ?? false,
@@ -191,6 +198,12 @@ export class Execs {
   #announce(exec: Exec, action: string, extra: Record<string, string> = {}): void {
     announce(this.rooms.events, exec.container.record.definition, action, { execID: exec.id, ...extra });
   }
+}
+
+/** The end of the output tells clients to ask for the exit code: it must be known by then. */
+async function* untilEnded(output: AsyncIterable<StreamChunk>, ended: Promise<void>): AsyncGenerator<StreamChunk> {
+  yield* output;
+  await ended;
 }
 
 function assertRunning(container: Container): void {

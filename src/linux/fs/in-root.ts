@@ -5,7 +5,8 @@
  */
 import { ptr, FFIType as T } from "bun:ffi";
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { check, cString, openLibc, SyscallError } from "../libc.ts";
+import { constants as systemConstants } from "node:os";
+import { check, cString, errno, openLibc, SyscallError } from "../libc.ts";
 
 const libc = openLibc({
   syscall: { args: [T.i64, T.i64, T.ptr, T.ptr, T.u64], returns: T.i64 },
@@ -15,6 +16,8 @@ const libc = openLibc({
 const sysOpenat2 = 437;
 const resolveNoMagiclinks = 0x02;
 const resolveInRoot = 0x10;
+/** A rename elsewhere can make the kernel unsure whether `..` stayed inside: it says EAGAIN, and one asks again. */
+const attemptsMax = 64;
 const oPath = 0o10000000;
 const oCloexec = 0o2000000;
 const oDirectory = constants.O_DIRECTORY;
@@ -40,11 +43,11 @@ export class RootDirectory implements Disposable {
       BigInt(resolveInRoot | resolveNoMagiclinks),
     ]);
     const name = cString(path === "" ? "." : path);
-    return check(
-      libc.syscall(BigInt(sysOpenat2), BigInt(this.fd), ptr(name), ptr(how), BigInt(how.byteLength)),
-      "openat2",
-      path,
-    );
+    for (let attempt = 1; ; attempt++) {
+      const fd = libc.syscall(BigInt(sysOpenat2), BigInt(this.fd), ptr(name), ptr(how), BigInt(how.byteLength));
+      if (fd < 0n && attempt < attemptsMax && errno() === systemConstants.errno.EAGAIN) continue;
+      return check(fd, "openat2", path);
+    }
   }
 
   /** A descriptor that only names the file (O_PATH), null when there is nothing. */
