@@ -6,6 +6,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -109,24 +110,24 @@ describe("making directories", () => {
     expect(() => make("etc/passwd/x")).toThrow("ENOTDIR");
   });
   test("leaves no descriptor open", () => {
-    const count = () => readFileSync("/proc/self/status", "utf8").match(/FDSize:\s*(\d+)/)?.[1];
+    const count = () => readdirSync("/proc/self/fd").length;
     const before = count();
-    for (let index = 0; index < 2000; index++) make("a/b/c/d");
+    for (let index = 0; index < 200; index++) make("a/b/c/d");
     expect(count()).toBe(before);
   });
 });
 
-test("look-ups stay right while directories are moved about", () => {
+test("look-ups stay right while directories are moved about", async () => {
   mkdirSync(inRoot("x/y"), { recursive: true });
   const mover = Bun.spawn([
     "python3",
     "-c",
-    `import os, time\nend = time.time() + 0.7\nr = ${JSON.stringify(inRoot(""))}\nwhile time.time() < end:\n  os.rename(r + "x/y", r + "y"); os.rename(r + "y", r + "x/y")`,
+    `import os, time\nend = time.time() + 0.7\nr = ${JSON.stringify(`${inRoot("")}/`)}\nwhile time.time() < end:\n  os.rename(r + "x/y", r + "y"); os.rename(r + "y", r + "x/y")`,
   ]);
   const end = performance.now() + 500;
   while (performance.now() < end) {
     expect(root.readText("x/../../x/../etc/passwd", 100)).toBe("inside");
     expect(root.readText("x/y/../../../../outside/secret", 100)).toBeNull();
   }
-  return mover.exited.then(() => {});
+  expect(await mover.exited).toBe(0);
 });
