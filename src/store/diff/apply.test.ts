@@ -316,3 +316,16 @@ describe("bad input", () => {
     expect(existsSync(root)).toBe(false);
   });
 });
+
+test("others have their turn while many small entries of one chunk are written", async () => {
+  const items = Array.from({ length: 4000 }, (_, index) => entry("symlink", `l${index}`, { linkName: "x" }));
+  const whole = Buffer.concat(await Array.fromAsync(writeTar(items)));
+  async function* oneChunk() {
+    yield whole;
+  }
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  await applyLayer(root, oneChunk());
+  clearInterval(timer);
+  expect(turns).toBeGreaterThan(2);
+});

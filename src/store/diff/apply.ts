@@ -4,6 +4,7 @@
  * @see OCI image-spec layer.md, "Applying Changesets" and "Whiteouts"; overlayfs.rst, "whiteouts and opaque directories"
  */
 import { closeSync, constants, lstatSync, readdirSync, writeSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { EngineError, errorMessage } from "#base/errors.ts";
 import { decodeRawText, encodeRawText } from "#base/raw-text.ts";
 import {
@@ -24,6 +25,8 @@ import { SyscallError } from "#linux/libc.ts";
 import { readTar } from "#spec/tar/read.ts";
 import type { TarEntry } from "#spec/tar/tar.ts";
 
+/** Small entries come many to a chunk; so often everybody else has a turn. */
+const turnMs = 8;
 const whiteoutPrefix = ".wh.";
 const opaqueName = ".wh..wh..opq";
 const opaqueAttribute = "trusted.overlay.opaque";
@@ -42,6 +45,7 @@ export interface Applied {
  */
 export async function applyLayer(root: string, tar: AsyncIterable<Uint8Array>): Promise<Applied> {
   using writer = new LayerWriter(root);
+  let turnBegan = performance.now();
   for await (const { entry, body } of readTar(tar)) {
     try {
       await writer.apply(entry, body);
@@ -50,6 +54,10 @@ export async function applyLayer(root: string, tar: AsyncIterable<Uint8Array>): 
       throw new EngineError("invalid", entry.name, `cannot apply "${entry.name}": ${errorMessage(error)}`, {
         cause: error,
       });
+    }
+    if (performance.now() - turnBegan > turnMs) {
+      await nextTurn();
+      turnBegan = performance.now();
     }
   }
   writer.finishDirectories();

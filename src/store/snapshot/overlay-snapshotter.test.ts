@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { silentLogger } from "#base/log.ts";
+import type { ChainId } from "#spec/oci/digest.ts";
 import { openOverlaySnapshotter } from "./overlay-snapshotter.ts";
 import { importStack, layer, type OpenSnapshotter, SnapshotRoom, snapshotterSuite } from "./snapshot-suite.ts";
 
@@ -43,3 +44,28 @@ test("a snapshot's number is never given again", async () => {
   await room.snapshots.close();
   expect(existsSync(first)).toBe(false);
 });
+
+test("killed at random moments of imports and removals: what is on record is whole, what is not is gone", async () => {
+  await using room = await SnapshotRoom.open(openOverlay);
+  const program = join(import.meta.dir, "import-for-ever.fixture.ts");
+  const delays = Array.from({ length: 8 }, () => Math.round(Math.random() * 150));
+  for (const delay of delays) {
+    const child = Bun.spawn([process.execPath, program, room.directory], { stdout: "pipe", stderr: "inherit" });
+    for await (const _ of child.stdout) break;
+    await Bun.sleep(delay);
+    child.kill(9);
+    await child.exited;
+    const snapshots = await room.reopen();
+    const committed = (await snapshots.list()).filter((info) => info.kind === "committed");
+    await room.files();
+    expect(readdirSync(room.root).filter((name) => name !== "removed")).toHaveLength(committed.length);
+    expect(readdirSync(join(room.root, "removed"))).toEqual([]);
+    for (const { name, sizeBytes } of committed) {
+      await snapshots.prepare("probe", name as ChainId);
+      const [mount] = await snapshots.mounts("probe");
+      const lower = mount?.options.find((text) => text.startsWith("lowerdir="))?.slice("lowerdir=".length) ?? "";
+      expect(readdirSync(lower).length).toBe(sizeBytes);
+      await snapshots.remove("probe");
+    }
+  }
+}, 30_000);

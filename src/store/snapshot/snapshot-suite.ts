@@ -20,7 +20,7 @@ export class SnapshotRoom implements AsyncDisposable {
 
   private constructor(
     private readonly openSnapshotter: OpenSnapshotter,
-    private readonly directory: string,
+    readonly directory: string,
     private metadata: Metadata,
     public snapshots: Snapshotter,
   ) {
