@@ -1,16 +1,19 @@
 /** Picks the role by the first argument and loads only that. `--version` loads nothing at all. */
 
+import { writeSync } from "node:fs";
+
 /** Kept in step with package.json and base/version.ts by tests/house. */
 const version = "0.1.0";
 
 async function main(argv: readonly string[]): Promise<number> {
   if (process.env.BUN_BE_BUN !== undefined) {
-    process.stderr.write("skiff: refusing to run with BUN_BE_BUN set: it would turn this program into a plain Bun\n");
+    writeSync(2, "skiff: refusing to run with BUN_BE_BUN set: it would turn this program into a plain Bun\n");
     return 1;
   }
   const [first] = argv;
   if (argv.length === 1 && (first === "--version" || first === "-v")) {
-    process.stdout.write(`Skiff version ${version}, build ${process.env.SKIFF_BUILD ?? "dev"}\n`);
+    // process.stdout would load all of Node's streams first.
+    writeSync(1, `Skiff version ${version}, build ${process.env.SKIFF_BUILD ?? "dev"}\n`);
     return 0;
   }
   if (first === "daemon") {

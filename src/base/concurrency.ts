@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+
 /** Runs work for the same key one after the other, in order of arrival; different keys run side by side. */
 export class KeyedMutex {
   readonly #tails = new Map<string, Promise<unknown>>();
@@ -67,7 +69,9 @@ export class Background {
   constructor(private readonly onError: (what: string, error: unknown) => void) {}
 
   run(what: string, work: () => Promise<void>): Promise<void> {
-    const running = work()
+    // The answer that is on its way goes out first.
+    const running = nextTurn()
+      .then(work)
       .catch((error: unknown) => this.onError(what, error))
       .finally(() => this.#running.delete(running));
     this.#running.add(running);

@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs";
+import { fstatSync, writeSync } from "node:fs";
 import type { Output } from "./command.ts";
 
 /** Writes all of it, waiting where the pipe is full; a reader that went away ends the program quietly, as SIGPIPE does. */
@@ -18,6 +18,20 @@ function writeAll(fd: number, bytes: Uint8Array): void {
 const stdoutFd = 1;
 const stderrFd = 2;
 
+/** Asked of the descriptor: `process.stdout` would load all of Node's streams, longer than most commands take. */
+function isTerminal(fd: number): boolean {
+  try {
+    return fstatSync(fd).isCharacterDevice() && process.getBuiltinModule("node:tty").isatty(fd);
+  } catch {
+    return false; // a closed descriptor
+  }
+}
+
+/** Rows and columns of the user's terminal, zeros without one. */
+export function consoleSize(): [number, number] {
+  return isTerminal(stdoutFd) ? [process.stdout.rows ?? 0, process.stdout.columns ?? 0] : [0, 0];
+}
+
 /** The user's terminal or pipe. */
 export function standardOutput(): Output {
   return {
@@ -27,10 +41,10 @@ export function standardOutput(): Output {
     },
     error: (text) => writeAll(stderrFd, Buffer.from(`${text}\n`)),
     get isTerminal() {
-      return process.stdout.isTTY === true;
+      return isTerminal(stdoutFd);
     },
     get columns() {
-      return process.stdout.columns ?? 80;
+      return isTerminal(stdoutFd) ? (process.stdout.columns ?? 80) : 80;
     },
   };
 }

@@ -1,11 +1,11 @@
 /** Refuses what cannot be run, in Docker's words, before anything is acquired. Pure but for looking at bind sources. */
 import { existsSync } from "node:fs";
-import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { EngineError } from "#base/errors.ts";
 import { parseSignal } from "#base/signals.ts";
 import { cleanPath, parseBind } from "#spec/engine-api/bind-spec.ts";
 import type { ContainerConfig, HostConfig, MountRequest } from "#spec/engine-api/container.ts";
+import { isIpAddress } from "#spec/engine-api/ip.ts";
 import { confine } from "#subsystems/security/security.ts";
 import { checkResources } from "./check-resources.ts";
 import { parseDeviceRule } from "./devices.ts";
@@ -156,13 +156,13 @@ function checkPorts(hostConfig: HostConfig): void {
       const [start = "", end = start, ...more] = text.split("-");
       const sound = text === "" || (port(start) && port(end) && Number(start) <= Number(end) && more.length === 0);
       if (!sound) refuse(text, `invalid port specification: "${text}"`);
-      if (ip !== "" && isIP(ip) === 0) refuse(ip, `invalid IP address: ${ip}`);
+      if (ip !== "" && !isIpAddress(ip)) refuse(ip, `invalid IP address: ${ip}`);
     }
   }
 }
 
 function checkNames(hostConfig: HostConfig): void {
-  for (const server of hostConfig.Dns ?? []) if (isIP(server) === 0) refuse(server, `invalid IP address: ${server}`);
+  for (const server of hostConfig.Dns ?? []) if (!isIpAddress(server)) refuse(server, `invalid IP address: ${server}`);
   for (const line of [...(hostConfig.DnsSearch ?? []), ...(hostConfig.DnsOptions ?? [])]) {
     if (/\s/.test(line)) refuse(line, `invalid DNS search domain or option: ${JSON.stringify(line)}`);
   }
@@ -170,7 +170,7 @@ function checkNames(hostConfig: HostConfig): void {
     const colon = entry.indexOf(":");
     const [name, address] = [entry.slice(0, colon), entry.slice(colon + 1)];
     if (colon < 1 || /\s/.test(entry) || address === "") refuse(entry, `bad format for add-host: "${entry}"`);
-    if (name === "" || (address !== "host-gateway" && isIP(address.replace(/^\[(.*)\]$/, "$1")) === 0)) {
+    if (name === "" || (address !== "host-gateway" && !isIpAddress(address.replace(/^\[(.*)\]$/, "$1")))) {
       refuse(entry, `invalid IP address in add-host: "${address}"`);
     }
   }

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorMessage } from "#base/errors.ts";
-import { mount } from "#linux/mount/mount.ts";
+import { mount, reconfigure } from "#linux/mount/mount.ts";
 
 const cgroupRoot = "/sys/fs/cgroup";
 
@@ -59,6 +59,38 @@ export function mendHybrid(layout: CgroupLayout): string[] {
       return `cannot mount the cgroup controller ${controller} as v1: ${errorMessage(error)}`;
     }
   });
+}
+
+/**
+ * Sets `favordynmods` on the unified hierarchy, which governs all of them: putting a process into a group then no longer
+ * waits for a grace period of RCU, 10 to 30 ms on an idle host, at a small price for every fork and exit. Linux ≥ 6.0;
+ * from 6.18 on it stays until the next boot. Other options of the mount are kept.
+ * @returns what was done or why not, for the log
+ */
+export function favourQuickChanges(): string[] {
+  const unified = unifiedMount();
+  if (unified === null || unified.options.includes(quickChangesOption)) return [];
+  try {
+    reconfigure(unified.path, [
+      ...unified.options.filter((name) => name !== "rw" && name !== "ro"),
+      quickChangesOption,
+    ]);
+    return [`set ${quickChangesOption} on ${unified.path}: processes enter control groups without waiting`];
+  } catch (error) {
+    return [`cannot set ${quickChangesOption} on ${unified.path}: ${errorMessage(error)}`];
+  }
+}
+
+const quickChangesOption = "favordynmods";
+
+/** The mount of cgroup v2 with the options of its file system. @see proc(5), mountinfo */
+function unifiedMount(): { path: string; options: string[] } | null {
+  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
+    const [before = "", after = ""] = line.split(" - ");
+    const [type, , options = ""] = after.split(" ");
+    if (type === "cgroup2") return { path: before.split(" ")[4] ?? "", options: options.split(",") };
+  }
+  return null;
 }
 
 /** Makes the parent of containers on a v2 host and hands it every controller that its own parent has. */

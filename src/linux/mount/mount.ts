@@ -36,9 +36,11 @@ const sysMoveMount = 429;
 const sysFsopen = 430;
 const sysFsconfig = 431;
 const sysFsmount = 432;
+const sysFspick = 433;
 const fsconfigSetFlag = 0;
 const fsconfigSetString = 1;
 const fsconfigCreate = 6;
+const fsconfigReconfigure = 7;
 const atFdcwd = -100;
 const moveMountFromEmptyPath = 4;
 /** mount(2) takes at most a page of options. */
@@ -128,6 +130,21 @@ export function bindMount(
   mount(source, target, "none", mountFlag.bind | recursive, "");
   if (options.readOnly === true)
     mount("none", target, "none", mountFlag.bind | mountFlag.remount | mountFlag.rdonly, "");
+}
+
+/** Gives a mounted file system new options without a value; those it has must be named again. @throws SyscallError */
+export function reconfigure(target: string, flags: readonly string[]): void {
+  const path = cString(target);
+  const context = call(sysFspick, `fspick ${target}`, atFdcwd, address(path), 1);
+  try {
+    for (const flag of flags) {
+      const key = cString(flag);
+      call(sysFsconfig, `fsconfig ${flag}`, context, fsconfigSetFlag, address(key), 0, 0);
+    }
+    call(sysFsconfig, `fsconfig reconfigure ${target}`, context, fsconfigReconfigure, 0, 0, 0);
+  } finally {
+    libc.close(context);
+  }
 }
 
 /** Takes the topmost mount at `target` away, at once or when its last user is gone. @returns false when nothing was mounted there */

@@ -32,6 +32,8 @@ export interface DaemonConfig {
   /** The user's own bridge, or `none`. */
   readonly bridge: string | undefined;
   readonly bip: string | undefined;
+  /** Whether the host's cgroups may be set to favour quick changes. */
+  readonly favourQuickGroupChanges: boolean;
   readonly names: InstanceNames;
 }
 
@@ -162,6 +164,7 @@ function check(values: FlagValues): DaemonConfig {
     defaultRuntime: text(values, "default-runtime"),
     bridge,
     bip,
+    favourQuickGroupChanges: values["cgroup-favor-dynmods"] !== false,
     names: instanceNames(dataRoot),
   };
 }

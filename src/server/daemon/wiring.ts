@@ -77,6 +77,7 @@ export async function openEngine(config: DaemonConfig, log: Logger, isDebug: () 
     execRoot: config.execRoot,
     preferred: config.defaultRuntime,
     cgroupParent: config.names.cgroupParent,
+    favourQuickGroupChanges: config.favourQuickGroupChanges,
     log,
   });
   for (const notice of runtime.notices) log.info(notice);

@@ -1,7 +1,7 @@
 /** `-p` and `--expose`. Pure. */
-import { isIP } from "node:net";
 import { EngineError } from "#base/errors.ts";
 import type { ContainerConfig, PortMap } from "./container.ts";
+import { isIpAddress } from "./ip.ts";
 
 function fail(subject: string, message: string): never {
   throw new EngineError("invalid", subject, message);
@@ -35,7 +35,7 @@ export function parsePortSpec(text: string): PublishedPort[] {
   const protocol = slash === -1 ? "tcp" : containerAndProtocol.slice(slash + 1).toLowerCase();
   if (container === "") fail(text, `no port specified: ${text}<empty>`);
   const hostIp = address.replace(/^\[(.*)\]$/s, "$1");
-  if (hostIp !== "" && isIP(hostIp) === 0) fail(text, `invalid IP address: ${hostIp}`);
+  if (hostIp !== "" && !isIpAddress(hostIp)) fail(text, `invalid IP address: ${hostIp}`);
   const inside = parsePortRange(container) ?? fail(text, `invalid containerPort: ${container}`);
   if (inside[0] === 0) fail(text, `invalid containerPort: ${container}`);
   const outside = host === "" ? null : (parsePortRange(host) ?? fail(text, `invalid hostPort: ${host}`));

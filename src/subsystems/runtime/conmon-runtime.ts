@@ -18,6 +18,7 @@ import type { Logger } from "#base/log.ts";
 import {
   Cgroup,
   type CgroupLayout,
+  favourQuickChanges,
   mendHybrid,
   prepareParent,
   readCgroupLayout,
@@ -25,6 +26,7 @@ import {
 } from "#linux/cgroup/cgroup.ts";
 import { bindMount, mountOverlay, mountsBelow, unmount } from "#linux/mount/mount.ts";
 import { commandLine, isAlive, sendSignal } from "#linux/process/process.ts";
+import { SealedProgram } from "#linux/process/sealed-program.ts";
 import type { RuntimeResources } from "#spec/oci/runtime.ts";
 import type { Mount } from "#store/snapshot/snapshot.ts";
 import { type BundlePaths, bundlePaths, type ConmonCommand, createByConmon } from "./conmon.ts";
@@ -40,6 +42,8 @@ export interface RuntimeOptions {
   /** `crun`, `runc` or a path; undefined: the first that is there and works with this host's cgroups. */
   readonly preferred: string | undefined;
   readonly cgroupParent: string;
+  /** Trade a little of every fork for quick moves between groups, on the whole host (`favordynmods`). */
+  readonly favourQuickGroupChanges: boolean;
   readonly log: Logger;
 }
 
@@ -82,6 +86,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<ConmonRuntim
   if (crun !== null && runtime !== crun && wanted !== "runc")
     notices.push(`using ${runtime}: crun does not work with this host's cgroups`);
   prepareParent(layout, options.cgroupParent);
+  if (options.favourQuickGroupChanges) notices.push(...favourQuickChanges());
   return new ConmonRuntime(options, conmon, runtime, layout, notices);
 }
 
@@ -95,6 +100,7 @@ export class ConmonRuntime implements Runtime {
   readonly #command: ConmonCommand;
   readonly #exits: ExitFiles;
   readonly #seccomp: SeccompCache;
+  readonly #sealed: SealedProgram | null;
 
   constructor(
     private readonly options: RuntimeOptions,
@@ -118,7 +124,13 @@ export class ConmonRuntime implements Runtime {
     if (this.name === "crun") runtimeArguments.push("--cgroup-manager=cgroupfs");
     this.#seccomp = new SeccompCache(join(root, "seccomp"));
     this.#exits = new ExitFiles(join(root, "exits"), (id) => this.#monitorIsGone(id));
-    this.#command = { conmon, runtime, runtimeArguments, exitDirectory: this.#exits.directory };
+    this.#sealed = sealed(runtime, options.log);
+    this.#command = {
+      conmon,
+      runtime: this.#sealed?.path ?? runtime,
+      runtimeArguments,
+      exitDirectory: this.#exits.directory,
+    };
   }
 
   #paths(id: string): BundlePaths {
@@ -364,6 +376,17 @@ export class ConmonRuntime implements Runtime {
   async stop(): Promise<void> {
     this.#exits.stop();
     if (readdirSync(this.#bundles).length === 0) removeParent(this.layout, this.options.cgroupParent);
+    this.#sealed?.[Symbol.dispose]();
+  }
+}
+
+/** null where the kernel does not let memory files be executed: the runtime makes its own copies then. */
+function sealed(runtime: string, log: Logger): SealedProgram | null {
+  try {
+    return new SealedProgram(runtime);
+  } catch (error) {
+    log.debug("the OCI runtime is started from its file", { runtime, error });
+    return null;
   }
 }
 

@@ -6,6 +6,7 @@ import { parseDeviceFlag, parseMountFlag, parseUlimitFlag } from "#spec/engine-a
 import { parsePorts } from "#spec/engine-api/port-spec.ts";
 import { parseByteSize, parseDurationNs } from "#spec/engine-api/units.ts";
 import { CliError, type FlagTable, type FlagValues } from "../command.ts";
+import { consoleSize } from "../output.ts";
 
 const bytes = { kind: "string", type: "bytes", check: parseByteSize } as const;
 
@@ -313,9 +314,7 @@ export function createRequest(
     AutoRemove: flags.rm,
     VolumeDriver: flags["volume-driver"],
     VolumesFrom: [...flags["volumes-from"]],
-    ConsoleSize: process.stdout.isTTY
-      ? ([process.stdout.rows ?? 0, process.stdout.columns ?? 0] as [number, number])
-      : ([0, 0] as [number, number]),
+    ConsoleSize: consoleSize(),
     Annotations: flags.annotation.length > 0 ? pairs(flags.annotation) : undefined,
     CapAdd: [...flags["cap-add"]],
     CapDrop: [...flags["cap-drop"]],
