@@ -1,6 +1,8 @@
 /** A thin client of the Engine API: JSON requests, streams both ways, hijacked connections. Paths carry no version: every daemon takes its own newest then. */
+import type { ByteSocket } from "./byte-socket.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { type HijackedConnection, openHijacked } from "./hijack.ts";
+import { type HijackedConnection, hijacked } from "./hijack.ts";
+import { type HttpAnswer, HttpConnection, type HttpRequest } from "./http.ts";
 
 /** The daemon refused: its status and words. */
 export class ApiError extends Error {
@@ -27,7 +29,6 @@ export interface RequestOptions {
   /** Sent as it is. */
   readonly body?: ReadableStream<Uint8Array> | Blob;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal;
 }
 
 export function queryText(query: Query | undefined): string {
@@ -42,6 +43,9 @@ export function queryText(query: Query | undefined): string {
 }
 
 export class ApiClient {
+  /** Connections whose last answer was read to its end. */
+  readonly #idle: HttpConnection[] = [];
+
   /** @param revive called once when nobody answers; true: a daemon was started, try again */
   constructor(
     readonly endpoint: Endpoint,
@@ -49,40 +53,47 @@ export class ApiClient {
   ) {}
 
   /** @throws ApiError on a refusal, ConnectionError when nobody answers */
-  async request(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-    const response = await this.#fetch(method, path, options);
-    if (response.status < 400) return response;
-    throw new ApiError(response.status, messageOf(await response.text(), response.status));
+  async request(method: string, path: string, options: RequestOptions = {}): Promise<HttpAnswer> {
+    const answer = await this.#exchange(method, path, options);
+    if (answer.status < 400) return answer;
+    throw new ApiError(answer.status, messageOf(await answer.text(), answer.status));
   }
 
-  async #fetch(method: string, path: string, options: RequestOptions): Promise<Response> {
-    const { endpoint } = this;
+  async #exchange(method: string, path: string, options: RequestOptions): Promise<HttpAnswer> {
     const body = options.json === undefined ? options.body : JSON.stringify(options.json);
-    const headers = { ...(options.json !== undefined && { "Content-Type": "application/json" }), ...options.headers };
-    const secure = endpoint.kind === "tcp" && endpoint.tls !== null;
-    const origin =
-      endpoint.kind === "unix"
-        ? "http://localhost"
-        : `${secure ? "https" : "http"}://${endpoint.hostname}:${endpoint.port}`;
-    const init = {
+    const request: HttpRequest = {
       method,
-      headers,
+      target: `${path}${queryText(options.query)}`,
+      headers: { ...(options.json !== undefined && { "Content-Type": "application/json" }), ...options.headers },
       ...(body !== undefined && { body }),
-      ...(options.signal !== undefined && { signal: options.signal }),
-      ...(endpoint.kind === "unix"
-        ? { unix: endpoint.path }
-        : endpoint.tls !== null && { tls: tlsOptions(endpoint.tls) }),
-      // A wait or a log may be silent for days.
-      timeout: false,
-      decompress: false,
-    } as unknown as RequestInit;
+    };
+    for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
+      if (connection.socket.ended) continue;
+      try {
+        return await this.#use(connection, request);
+      } catch (error) {
+        // The daemon may have closed it while it lay idle; only what changes nothing is asked twice.
+        if (method !== "GET" && method !== "HEAD") throw this.#unanswered(error);
+        break;
+      }
+    }
     try {
-      return await fetch(`${origin}${path}${queryText(options.query)}`, init);
+      return await this.#use(await this.#connect(), request);
     } catch (error) {
-      if (options.signal?.aborted === true) throw error;
-      if (isUnanswered(error) && (await this.revive()))
-        return fetch(`${origin}${path}${queryText(options.query)}`, init);
       throw this.#unanswered(error);
+    }
+  }
+
+  async #use(connection: HttpConnection, request: HttpRequest): Promise<HttpAnswer> {
+    return connection.exchange(request, () => this.#idle.push(connection));
+  }
+
+  async #connect(): Promise<HttpConnection> {
+    try {
+      return await HttpConnection.open(this.endpoint);
+    } catch (error) {
+      if (isUnanswered(error) && (await this.revive())) return HttpConnection.open(this.endpoint);
+      throw error;
     }
   }
 
@@ -104,22 +115,22 @@ export class ApiClient {
   }
 
   async json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
-    const response = await this.request(method, path, options);
-    return (await response.json()) as T;
+    const answer = await this.request(method, path, options);
+    return JSON.parse(await answer.text()) as T;
   }
 
   /** For answers without a body. */
   async send(method: string, path: string, options: RequestOptions = {}): Promise<void> {
-    const response = await this.request(method, path, options);
-    await response.arrayBuffer();
+    const answer = await this.request(method, path, options);
+    await answer.bytes();
   }
 
   /** Objects of a stream of JSON lines, as they come. */
   async *messages<T>(method: string, path: string, options: RequestOptions = {}): AsyncGenerator<T> {
-    const response = await this.request(method, path, options);
+    const answer = await this.request(method, path, options);
     let rest = "";
     const decoder = new TextDecoder();
-    for await (const chunk of response.body ?? []) {
+    for await (const chunk of answer.body) {
       const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
       rest = lines.pop() ?? "";
       for (const line of lines) if (line.trim() !== "") yield JSON.parse(line) as T;
@@ -129,29 +140,28 @@ export class ApiClient {
 
   /** Takes a connection over as a raw stream (attach, exec). @throws ApiError, ConnectionError */
   async hijack(path: string, options: { query?: Query; json?: unknown } = {}): Promise<HijackedConnection> {
-    const target = `${path}${queryText(options.query)}`;
+    const { answer, socket } = await this.#upgrade(`${path}${queryText(options.query)}`, options.json);
+    if (answer.status === 101 || answer.status === 200) return hijacked(socket);
+    const text = await answer.text();
+    socket.close();
+    throw new ApiError(answer.status, messageOf(text, answer.status));
+  }
+
+  async #upgrade(target: string, json: unknown): Promise<{ answer: HttpAnswer; socket: ByteSocket }> {
     try {
-      return await openHijacked(this.endpoint, target, options.json);
+      const connection = await this.#connect();
+      const body = json === undefined ? undefined : JSON.stringify(json);
+      const answer = await connection.upgrade({
+        method: "POST",
+        target,
+        headers: body === undefined ? {} : { "Content-Type": "application/json" },
+        ...(body !== undefined && { body }),
+      });
+      return { answer, socket: connection.socket };
     } catch (error) {
-      if (error instanceof ApiError) throw error;
-      if (isUnanswered(error) && (await this.revive())) return openHijacked(this.endpoint, target, options.json);
       throw this.#unanswered(error);
     }
   }
-}
-
-export function tlsOptions(tls: {
-  ca: string | undefined;
-  cert: string | undefined;
-  key: string | undefined;
-  verify: boolean;
-}) {
-  return {
-    ...(tls.ca !== undefined && { ca: tls.ca }),
-    ...(tls.cert !== undefined && { cert: tls.cert }),
-    ...(tls.key !== undefined && { key: tls.key }),
-    rejectUnauthorized: tls.verify,
-  };
 }
 
 function isUnanswered(error: unknown): boolean {

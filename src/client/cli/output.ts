@@ -17,11 +17,15 @@ function writeAll(fd: number, bytes: Uint8Array): void {
 
 const stdoutFd = 1;
 const stderrFd = 2;
+/** Major number of /dev/null and its kin. @see Documentation/admin-guide/devices.txt */
+const memoryDevices = 1;
 
 /** Asked of the descriptor: `process.stdout` would load all of Node's streams, longer than most commands take. */
 function isTerminal(fd: number): boolean {
   try {
-    return fstatSync(fd).isCharacterDevice() && process.getBuiltinModule("node:tty").isatty(fd);
+    const stat = fstatSync(fd);
+    const isNullOrAlike = (stat.rdev >> 8) % 4096 === memoryDevices;
+    return stat.isCharacterDevice() && !isNullOrAlike && process.getBuiltinModule("node:tty").isatty(fd);
   } catch {
     return false; // a closed descriptor
   }

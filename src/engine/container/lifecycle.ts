@@ -75,28 +75,29 @@ export class Lifecycle {
   async #makeTask(container: Container, undo: AsyncDisposableStack): Promise<{ pid: number; conmonPid: number }> {
     const { registry, runtime, builder, snapshots, logs } = this.rooms;
     const { id, record } = container;
-    undo.defer(() => runtime.unmountRootfs(id));
-    const [network, rootfs] = await allSettledOrThrow<[NetworkSandbox, string]>([
-      this.#openNetwork(container, undo),
-      snapshots.mounts(id).then((mounts) => runtime.mountRootfs(id, mounts)),
-    ]);
-    registry.update(container, { sandbox: network });
-    undo.defer(async () => registry.update(container, { sandbox: null }));
-    const request: SpecRequest = specRequest(this.rooms, container, network, rootfs);
-    await builder.prepare(request);
-    const spec = await builder.spec(request);
     const { config, hostConfig } = record.definition;
     const policy = logPolicy(hostConfig.LogConfig);
+    undo.defer(() => runtime.unmountRootfs(id));
     undo.defer(() => runtime.delete(id));
-    const task = await runtime.create({
+    const pending = runtime.prepare({
       id,
-      spec,
       logPath: logs.path(id),
       logSizeMaxBytes: policy.maxSizeBytes * policy.maxFiles + floodBytes,
       terminal: config.Tty ?? false,
       openStdin: config.OpenStdin ?? false,
       stdinOnce: config.StdinOnce ?? false,
     });
+    undo.defer(async () => pending.abandon());
+    const [network, rootfs] = await allSettledOrThrow<[NetworkSandbox, string]>([
+      this.#openNetwork(container, undo),
+      snapshots.mounts(id).then((mounts) => runtime.mountRootfs(id, mounts)),
+    ]);
+    registry.note(container, { sandbox: network });
+    undo.defer(async () => registry.note(container, { sandbox: null }));
+    const request: SpecRequest = specRequest(this.rooms, container, network, rootfs);
+    await builder.prepare(request);
+    const spec = await builder.spec(request);
+    const task = await pending.create(spec);
     await container.streams.connectAll(() => runtime.attach(id));
     await runtime.start(id);
     return task;

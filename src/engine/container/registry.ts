@@ -146,6 +146,11 @@ export class ContainerRegistry {
     this.update(container, { ...also, state: next(container.state, event) });
   }
 
+  /** A change that only says what a start under way holds; after a power cut nothing of that is left anyway. */
+  note(container: Container, changes: Pick<ContainerRecord, "sandbox">): void {
+    this.#metadata.relaxed(() => this.update(container, changes));
+  }
+
   update(container: Container, changes: Partial<Omit<ContainerRecord, "definition">>): void {
     const record = { ...container.record, ...changes };
     this.#metadata

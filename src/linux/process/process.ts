@@ -11,12 +11,15 @@ const oCloexec = 0o2000000;
 const oNonblock = 0o4000;
 const fSetfl = 4;
 
-/** A pipe whose ends are close-on-exec. The reading end does not block, as Bun's streams want it. */
-export function makePipe(): { readFd: number; writeFd: number } {
+/**
+ * A pipe whose ends are close-on-exec.
+ * @param reader who reads: for `us` the end does not block, as Bun's streams want it; a `child` expects one that does
+ */
+export function makePipe(reader: "us" | "child"): { readFd: number; writeFd: number } {
   const fds = new Int32Array(2);
   check(libc.pipe2(ptr(fds), oCloexec), "pipe2", "");
   const [readFd = -1, writeFd = -1] = fds;
-  check(libc.fcntl(readFd, fSetfl, oNonblock), "fcntl", "O_NONBLOCK");
+  if (reader === "us") check(libc.fcntl(readFd, fSetfl, oNonblock), "fcntl", "O_NONBLOCK");
   return { readFd, writeFd };
 }
 

@@ -55,6 +55,19 @@ export class Metadata {
     return this.#db.transaction(work).immediate();
   }
 
+  /**
+   * A change that need not be on disk by itself: it becomes durable with the next commit that waits for the disk, never
+   * after it. For rows whose loss in a power cut leaves only things without an owner. Not inside a transaction.
+   */
+  relaxed<T>(work: () => T): T {
+    this.#db.exec("PRAGMA synchronous = NORMAL");
+    try {
+      return work();
+    } finally {
+      this.#db.exec("PRAGMA synchronous = FULL");
+    }
+  }
+
   close(): void {
     this.#db.close();
   }

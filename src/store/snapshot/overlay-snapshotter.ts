@@ -115,7 +115,8 @@ class OverlaySnapshotter implements Snapshotter {
     if (parent !== null && this.#row(parent)?.kind !== "committed") {
       throw new EngineError("not-found", parent, `snapshot ${parent} does not exist`);
     }
-    const number = this.#insert(key, "active", parent, 0);
+    // Its owner's row comes next and takes this one to the disk.
+    const number = this.metadata.relaxed(() => this.#insert(key, "active", parent, 0));
     const directory = this.#directory(number);
     makeActive(directory);
   }
@@ -164,7 +165,10 @@ class OverlaySnapshotter implements Snapshotter {
     if (row === null) return;
     const child = this.metadata.query<{ name: string }>("SELECT name FROM snapshot WHERE parent = ?").get(name);
     if (child !== null) throw new EngineError("conflict", name, `snapshot ${name} is in use by ${child.name}`);
-    this.metadata.query("DELETE FROM snapshot WHERE number = ?").run(row.number);
+    const forget = () => this.metadata.query("DELETE FROM snapshot WHERE number = ?").run(row.number);
+    // A layer's row must never come back without its directory; a container's is swept with its container.
+    if (row.kind === "active") this.metadata.relaxed(forget);
+    else forget();
     const grave = this.#grave(String(row.number));
     await rename(this.#directory(row.number), grave).catch(ignoreAbsent);
     void this.#removals.run(name, () => rm(grave, { recursive: true, force: true }));

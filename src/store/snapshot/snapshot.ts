@@ -38,7 +38,8 @@ export interface Snapshotter {
     readonly tar: AsyncIterable<Uint8Array>;
   }): Promise<SnapshotInfo>;
   /**
-   * Opens a writable snapshot on `parent` (null: an empty root). Copies no bytes.
+   * Opens a writable snapshot on `parent` (null: an empty root). Copies no bytes. Durable with the next commit, which is
+   * its owner's row.
    * @throws EngineError `conflict` if `key` exists; `not-found` if `parent` is absent
    */
   prepare(key: string, parent: ChainId | null): Promise<void>;

@@ -12,7 +12,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { EngineError, errorMessage } from "#base/errors.ts";
 import type { Logger } from "#base/log.ts";
 import {
@@ -29,11 +29,11 @@ import { commandLine, isAlive, sendSignal } from "#linux/process/process.ts";
 import { SealedProgram } from "#linux/process/sealed-program.ts";
 import type { RuntimeResources } from "#spec/oci/runtime.ts";
 import type { Mount } from "#store/snapshot/snapshot.ts";
-import { type BundlePaths, bundlePaths, type ConmonCommand, createByConmon } from "./conmon.ts";
+import { type BundlePaths, bundlePaths, type ConmonCommand, WaitingMonitor } from "./conmon.ts";
 import { ConmonAttachment } from "./conmon-attachment.ts";
 import { startExec } from "./exec-process.ts";
 import { ExitFiles } from "./exits.ts";
-import type { Attachment, ExecProcess, ExecRequest, Exit, Runtime, TaskRequest } from "./runtime.ts";
+import type { Attachment, ExecProcess, ExecRequest, Exit, MonitorRequest, PendingTask, Runtime } from "./runtime.ts";
 import { SeccompCache } from "./seccomp-cache.ts";
 import { processTable } from "./top.ts";
 
@@ -174,15 +174,24 @@ export class ConmonRuntime implements Runtime {
     rmSync(directory, { recursive: true, force: true });
   }
 
-  async create(request: TaskRequest): Promise<{ pid: number; conmonPid: number }> {
-    const paths = this.#paths(request.id);
-    this.#exits.forget(request.id);
+  prepare(request: MonitorRequest): PendingTask {
+    const { id } = request;
+    const paths = this.#paths(id);
+    this.#exits.forget(id);
     mkdirSync(paths.directory, { recursive: true, mode: 0o700 });
-    writeFileSync(join(paths.directory, "cgroup"), request.spec.linux.cgroupsPath ?? "");
-    writeFileSync(paths.config, JSON.stringify(this.#seccomp.withFilter(request.spec)), { mode: 0o600 });
-    const pid = await createByConmon(this.#command, request, paths);
-    this.#seccomp.learn(request.spec, join(this.#state, request.id, "seccomp.bpf"));
-    return { pid, conmonPid: readPidFile(paths.conmonPidFile) ?? 0 };
+    // conmon opens the log before it waits.
+    mkdirSync(dirname(request.logPath), { recursive: true, mode: 0o700 });
+    const monitor = WaitingMonitor.start(this.#command, request, paths);
+    return {
+      abandon: () => monitor.abandon(),
+      create: async (spec) => {
+        writeFileSync(join(paths.directory, "cgroup"), spec.linux.cgroupsPath ?? "");
+        writeFileSync(paths.config, JSON.stringify(this.#seccomp.withFilter(spec)), { mode: 0o600 });
+        const pid = await monitor.go(id, spec.process.args[0] ?? "");
+        this.#seccomp.learn(spec, join(this.#state, id, "seccomp.bpf"));
+        return { pid, conmonPid: readPidFile(paths.conmonPidFile) ?? 0 };
+      },
+    };
   }
 
   /** The container's init waits at a fifo; a byte lets it go on. runc's protocol differs, so it is asked itself. */

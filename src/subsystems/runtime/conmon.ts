@@ -1,8 +1,8 @@
-import { closeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "#base/errors.ts";
 import { makePipe } from "#linux/process/process.ts";
-import type { TaskRequest } from "./runtime.ts";
+import type { MonitorRequest } from "./runtime.ts";
 import { startError } from "./start-error.ts";
 
 /** Where a container's bundle and its monitor's files lie. */
@@ -34,19 +34,75 @@ export interface ConmonCommand {
   readonly exitDirectory: string;
 }
 
-/** The child's number of the pipe by which conmon reports. */
+/** The child's numbers of the pipe by which conmon reports, and of the one at which it waits before it runs anything. */
 const syncFd = 3;
+const startFd = 4;
 
-/**
- * Starts conmon, which lets the runtime create the container and stays as its monitor, in a session of its own.
- * @returns pid of the container's init
- * @throws EngineError with Docker's words when the runtime refuses
- */
-export async function createByConmon(
-  command: ConmonCommand,
-  request: TaskRequest,
-  paths: BundlePaths,
-): Promise<number> {
+/** A conmon in a session of its own. Loading it takes about as long as everything else that a start needs. */
+export class WaitingMonitor {
+  #startFd: number | null;
+
+  private constructor(
+    private readonly child: Bun.Subprocess,
+    private readonly reportFd: number,
+    startFd: number,
+  ) {
+    this.#startFd = startFd;
+  }
+
+  static start(command: ConmonCommand, request: MonitorRequest, paths: BundlePaths): WaitingMonitor {
+    const report = makePipe("us");
+    const start = makePipe("child");
+    try {
+      const child = Bun.spawn(monitorWords(command, request, paths), {
+        stdio: ["ignore", "ignore", "ignore", report.writeFd, start.readFd],
+        env: {
+          PATH: Bun.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin",
+          _OCI_SYNCPIPE: String(syncFd),
+          _OCI_STARTPIPE: String(startFd),
+        },
+        cwd: paths.directory,
+        detached: true,
+      });
+      child.unref();
+      return new WaitingMonitor(child, report.readFd, start.writeFd);
+    } catch (error) {
+      closeSync(report.readFd);
+      closeSync(start.writeFd);
+      throw error;
+    } finally {
+      closeSync(report.writeFd);
+      closeSync(start.readFd);
+    }
+  }
+
+  /**
+   * Lets the runtime create the container; the monitor stays beside it.
+   * @returns pid of the container's init
+   * @throws EngineError with Docker's words when the runtime refuses
+   */
+  async go(id: string, command: string): Promise<number> {
+    const fd = this.#startFd;
+    if (fd === null) throw new EngineError("internal", id, "this monitor was let go before");
+    this.#startFd = null;
+    writeSync(fd, "1");
+    closeSync(fd);
+    const report = await readReport(this.reportFd);
+    if (report.pid > 0) return report.pid;
+    throw startError("create", id, report.message, command);
+  }
+
+  /** At the end of its pipe conmon would go on: one that is not wanted any more is killed. */
+  abandon(): void {
+    if (this.#startFd === null) return;
+    this.child.kill("SIGKILL");
+    closeSync(this.#startFd);
+    closeSync(this.reportFd);
+    this.#startFd = null;
+  }
+}
+
+function monitorWords(command: ConmonCommand, request: MonitorRequest, paths: BundlePaths): string[] {
   const { id } = request;
   const words = [command.conmon, "--api-version", "1", "-c", id, "-u", id, "-n", id, "-r", command.runtime];
   for (const argument of command.runtimeArguments) words.push("--runtime-arg", argument);
@@ -57,21 +113,7 @@ export async function createByConmon(
   if (request.openStdin) words.push("-i");
   // A terminal has no end of input: who detaches from it comes back.
   if (request.openStdin && (!request.stdinOnce || request.terminal)) words.push("--leave-stdin-open");
-  const { readFd, writeFd } = makePipe();
-  try {
-    const conmon = Bun.spawn(words, {
-      stdio: ["ignore", "ignore", "ignore", writeFd],
-      env: { PATH: Bun.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin", _OCI_SYNCPIPE: String(syncFd) },
-      cwd: paths.directory,
-      detached: true,
-    });
-    conmon.unref();
-  } finally {
-    closeSync(writeFd);
-  }
-  const report = await readReport(readFd);
-  if (report.pid > 0) return report.pid;
-  throw startError("create", id, report.message, request.spec.process.args[0] ?? "");
+  return words;
 }
 
 /** One line of JSON: `{"data": PID}` or `{"data": -1, "message": "…"}`. */

@@ -11,9 +11,8 @@ export interface Exit {
   readonly at: Date;
 }
 
-export interface TaskRequest {
+export interface MonitorRequest {
   readonly id: string;
-  readonly spec: RuntimeSpec;
   readonly logPath: string;
   /** Hard limit of the log in bytes in case nobody rotates it; conmon's --log-size-max. */
   readonly logSizeMaxBytes: number;
@@ -21,6 +20,20 @@ export interface TaskRequest {
   readonly openStdin: boolean;
   /** Close the container's stdin when the first attached client closes its own. */
   readonly stdinOnce: boolean;
+}
+
+/** A monitor that has started and waits for its container's configuration. */
+export interface PendingTask {
+  /**
+   * Writes config.json and lets the monitor run the runtime's `create`. The process waits to be started; attach before
+   * that to miss nothing.
+   * @returns pid of the container's init as the host sees it, and conmon's
+   * @throws EngineError `invalid` with the runtime's words when the command cannot be run
+   *   (the caller maps "executable file not found" to 127, "permission denied" to 126)
+   */
+  create(spec: RuntimeSpec): Promise<{ pid: number; conmonPid: number }>;
+  /** Ends a monitor that was never let go; harmless afterwards. */
+  abandon(): void;
 }
 
 /** One live connection to a container's or exec's stdio. */
@@ -66,13 +79,8 @@ export interface Runtime {
   unmountRootfs(id: string): Promise<void>;
   /** Where `mountRootfs` mounts this container's root file system. */
   rootfsPath(id: string): string;
-  /**
-   * Writes config.json, starts conmon and `crun create`. The process waits to be started; attach before that to miss nothing.
-   * @returns pid of the container's init as the host sees it, and conmon's
-   * @throws EngineError `invalid` with the runtime's words when the command cannot be run
-   *   (the caller maps "executable file not found" to 127, "permission denied" to 126)
-   */
-  create(request: TaskRequest): Promise<{ pid: number; conmonPid: number }>;
+  /** Starts a container's monitor, which loads while the caller makes the rest ready. Undone by `abandon` and `delete`. */
+  prepare(request: MonitorRequest): PendingTask;
   start(id: string): Promise<void>;
   /** Signal by number. @throws EngineError `conflict` when the process is gone */
   kill(id: string, signal: number): Promise<void>;

@@ -57,14 +57,14 @@ export const save = command({
     if (target !== undefined) checkTarget(target);
     const response = await engine.request("GET", "/images/get", { query: { names: args } });
     if (target === undefined) {
-      for await (const chunk of response.body ?? []) await out.write(chunk);
+      for await (const chunk of response.body) await out.write(chunk);
       return;
     }
     // Under another name until it is whole: a broken pull of bytes leaves no file that looks like an archive.
     const temporary = `${target}.skiff-${process.pid}`;
     try {
       const file = createWriteStream(temporary);
-      for await (const chunk of response.body ?? [])
+      for await (const chunk of response.body)
         if (!file.write(chunk)) await new Promise((resolve) => file.once("drain", resolve));
       await new Promise<void>((resolve, reject) => {
         file.once("error", reject);

@@ -39,7 +39,7 @@ export const logs = command({
       },
     });
     const decoder = config.Tty === true ? null : new FrameDecoder();
-    for await (const chunk of response.body ?? []) {
+    for await (const chunk of response.body) {
       if (decoder === null) writeRaw("stdout", chunk);
       else
         for (const piece of decoder.push(chunk)) writeRaw(piece.kind === "stderr" ? "stderr" : "stdout", piece.bytes);
